@@ -1,0 +1,155 @@
+/** From stages to a Kong plugin: what all seven plugins have in common. */
+import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
+import { type Call, type StageName, stageNames } from '../../lib/context/call.ts'
+import { type Refusal, toWire } from '../../lib/context/refusal.ts'
+import type { Stage, StageEnd } from '../../lib/context/stage.ts'
+import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
+import { beginCall, callKey, resumeCall } from './call-context.ts'
+import { type Config, routeKey, withoutNulls } from './config.ts'
+import type { Kong, PluginModule } from './pdk.ts'
+import { KongPort } from './port.ts'
+
+/**
+ * A stage before it has a configuration.
+ *
+ * @property prepare makes the stage; throws an Error for a configuration that cannot work, and says what to change.
+ *                   `route` names the place the configuration is attached to
+ */
+export interface StageDefinition<C> {
+  readonly name: StageName
+  prepare(config: C, runtime: Runtime, route: string): Stage
+}
+
+/**
+ * @property stages  the stages of this plugin's access phase, in order
+ * @property log     completes a call's record in the log phase
+ * @property instead answers every request of a route in place of the stages, where the configuration says so
+ */
+export interface PluginDefinition<C> {
+  readonly name: string
+  readonly priority: number
+  readonly schema: PluginModule['Schema']
+  readonly stages: readonly StageDefinition<C>[]
+  readonly log?: (config: C, runtime: Runtime, route: string) => (call: Call, serialized: unknown) => Promise<void>
+  readonly instead?: (config: C, runtime: Runtime) => (() => Promise<Answer>) | undefined
+}
+
+export const version = '0.1.0'
+
+/**
+ * Makes a Kong plugin module of stages.
+ *
+ * Whatever goes wrong in a stage ends in an answer, never in a pass: a configuration that cannot be prepared answers 503
+ * on every request, and so does a stage that throws or runs out of order.
+ */
+export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
+  class Plugin {
+    readonly #run: (kong: Kong) => Promise<void>
+    readonly #complete: ((call: Call, serialized: unknown) => Promise<void>) | undefined
+    readonly #runtime: Runtime
+
+    constructor(rawConfig: Record<string, unknown>) {
+      const runtime = (this.#runtime = sharedRuntime())
+      const config = withoutNulls(rawConfig) as C & Config
+      const route = routeKey(config)
+      const instead = definition.instead?.(config, runtime)
+      if (instead) {
+        this.#run = async (kong) => exit(kong, await instead())
+        return
+      }
+      let stages: Stage[] = []
+      let fault: string | undefined
+      try {
+        stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
+        this.#complete = definition.log?.(config, runtime, route)
+      } catch (error) {
+        fault = error instanceof Error ? error.message : String(error)
+        runtime.log('error', `${definition.name} on ${route}: configuration refused: ${fault}`)
+      }
+      this.#run = (kong) => runStages(kong, definition, { stages, fault, runtime, route })
+    }
+
+    access(kong: Kong): Promise<void> {
+      return this.#run(kong)
+    }
+
+    async log(kong: Kong): Promise<void> {
+      const id = await kong.ctx.shared.get(callKey)
+      const call = typeof id === 'string' ? this.#runtime.calls.take(id) : undefined
+      if (call && this.#complete) await this.#complete(call, await kong.log.serialize())
+    }
+  }
+  // Kong asks a plugin for its phases by the methods its class has, and each phase is a round trip.
+  if (!definition.log) Reflect.deleteProperty(Plugin.prototype, 'log')
+  return { Plugin, Name: definition.name, Version: version, Priority: definition.priority, Schema: definition.schema }
+}
+
+/** @property fault why the configuration cannot work; then there are no stages, and every request is refused */
+interface Prepared {
+  readonly stages: readonly Stage[]
+  readonly fault: string | undefined
+  readonly runtime: Runtime
+  readonly route: string
+}
+
+async function runStages<C>(
+  kong: Kong,
+  definition: PluginDefinition<C>,
+  { stages, fault, runtime, route }: Prepared,
+): Promise<void> {
+  const port = new KongPort(kong)
+  const first = definition.stages[0]?.name
+  const begun = first === stageNames[0] ? await beginCall(kong, runtime) : await resumeCall(kong, runtime)
+  const { call } = begun
+  let end: StageEnd = begun.refuse ? { refuse: begun.refuse } : undefined
+  if (fault !== undefined) end ??= { refuse: { why: 'config_refused', because: fault } }
+  const open = await runtime.doors.fault(kong, route)
+  if (open !== undefined) end ??= { refuse: { why: 'service_open', host: open } }
+  for (const [index, stage] of stages.entries()) {
+    if (end) break
+    const name = definition.stages[index]?.name as StageName
+    if (stageNames[call.stages.length] !== name) {
+      end = { refuse: { why: 'stage_out_of_order', stage: name, ran: [...call.stages] } }
+      break
+    }
+    try {
+      end = await stage(call, port)
+    } catch (error) {
+      end = { refuse: { why: 'stage_failed', because: error instanceof Error ? (error.stack ?? error.message) : String(error) } }
+    }
+    call.stages.push(name)
+  }
+  if (!end) {
+    await port.flush()
+    return
+  }
+  await exit(kong, await settle(end, call, port, runtime, route))
+}
+
+const exit = (kong: Kong, answer: Answer): Promise<void> =>
+  kong.response.exit(answer.status, answer.body, { ...answer.headers })
+
+/** The request's id as the client spelled it, as far as the message was read. */
+function idOf({ message }: Call, refusal: Refusal): string | undefined {
+  if (refusal.why === 'unreadable') return refusal.refusal.idRaw
+  return message?.kind === 'request' ? message.idRaw : undefined
+}
+
+/** Turns a stage's end into the client's answer; a refusal is put on record before the client learns of it. */
+async function settle(
+  end: NonNullable<StageEnd>,
+  call: Call,
+  port: KongPort,
+  runtime: Runtime,
+  route: string,
+): Promise<Answer> {
+  if (!('refuse' in end)) return end.answer
+  call.refusal = end.refuse
+  if (toWire(end.refuse).httpStatus === 503) runtime.log('error', `${route}: closed: ${JSON.stringify(end.refuse)}`)
+  call.clientIp = await port.clientIp()
+  const isOnRecord = await runtime.recorders.recordRefusal(route, call)
+  if (end.answer && isOnRecord) return end.answer
+  const refusal: Refusal = isOnRecord ? end.refuse : { why: 'not_on_record', because: 'the refusal' }
+  const { httpStatus, headers, ...error } = toWire(refusal)
+  return errorAnswer(httpStatus, error, idOf(call, end.refuse), { ...headers, ...end.headers })
+}

@@ -1,0 +1,64 @@
+/** The stages' port to Kong. Writes are collected and sent together, because each PDK call is a round trip. */
+import type { Port } from '../../lib/context/stage.ts'
+import type { HeaderValue, Kong } from './pdk.ts'
+
+export class KongPort implements Port {
+  readonly #kong: Kong
+  readonly #headers: Record<string, HeaderValue> = {}
+  #dropQuery = false
+  #upstream: string | undefined
+
+  constructor(kong: Kong) {
+    this.#kong = kong
+  }
+
+  async body(): Promise<Uint8Array> {
+    const body = await this.#kong.request.getRawBody()
+    if (typeof body !== 'string') return body ?? new Uint8Array(0)
+    // The stock plugin server decodes the body as text and puts U+FFFD where bytes were no UTF-8: what was there is lost.
+    if (body.includes('\uFFFD')) return Uint8Array.of(0xff)
+    return Buffer.from(body, 'utf8')
+  }
+
+  authenticate(credentialId: string): Promise<void> {
+    return this.#kong.client.authenticate(null, { id: credentialId })
+  }
+
+  async listener(): Promise<{ scheme: string; address: string; port: number }> {
+    const variable = async (name: string): Promise<string> => (await this.#kong.nginx.getVar(name)) ?? ''
+    return {
+      scheme: await variable('scheme'),
+      address: await variable('server_addr'),
+      port: Number(await variable('server_port')),
+    }
+  }
+
+  clientIp(): Promise<string> {
+    return this.#kong.client.getForwardedIp()
+  }
+
+  setHeader(name: string, value: HeaderValue): void {
+    this.#headers[name] = value
+  }
+
+  dropQuery(): void {
+    this.#dropQuery = true
+  }
+
+  openUpstream(name: string): void {
+    this.#upstream = name
+  }
+
+  /** Sends what was collected. The upstream is opened last: whatever fails before leaves the door closed. */
+  async flush(): Promise<void> {
+    const { request } = this.#kong.service
+    const removed = Object.keys(this.#headers).filter((name) => this.#headers[name]?.length === 0)
+    for (const name of removed) {
+      await request.clearHeader(name)
+      Reflect.deleteProperty(this.#headers, name)
+    }
+    if (Object.keys(this.#headers).length > 0) await request.setHeaders(this.#headers)
+    if (this.#dropQuery) await request.setRawQuery('')
+    if (this.#upstream !== undefined) await this.#kong.service.setUpstream(this.#upstream)
+  }
+}

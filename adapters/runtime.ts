@@ -1,0 +1,41 @@
+/** What all plugins of one plugin server share: one process is one Kong node (architecture.md, rule 6). */
+import { Calls } from './calls.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { ServiceDoors } from './kong/service-door.ts'
+import { Issuers } from './jwks/issuers.ts'
+import { Passes } from './loopback/passes.ts'
+import { operationalLog } from './operational-log.ts'
+import { Recorders } from './audit-sink/recorders.ts'
+import { SigningKeys } from './token/signing-keys.ts'
+
+export interface Runtime {
+  readonly clock: Clock
+  readonly calls: Calls
+  readonly passes: Passes
+  readonly doors: ServiceDoors
+  readonly issuers: Issuers
+  readonly recorders: Recorders
+  readonly signingKeys: SigningKeys
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
+}
+
+/** A runtime of its own; specs make one each. */
+export function createRuntime(clock: Clock = systemClock): Runtime {
+  const logger = operationalLog('mcp')
+  const log: Runtime['log'] = (level, message) => logger[level](message)
+  return {
+    clock,
+    calls: new Calls(clock),
+    passes: new Passes(clock),
+    doors: new ServiceDoors(clock),
+    issuers: new Issuers(clock, log),
+    recorders: new Recorders(clock, log),
+    signingKeys: new SigningKeys(),
+    log,
+  }
+}
+
+let shared: Runtime | undefined
+
+/** The process's runtime, made on first use. */
+export const runtime = (): Runtime => (shared ??= createRuntime())

@@ -1,0 +1,45 @@
+/** The gateway's own keys: what it signs upstream tokens with, and what it publishes so that upstreams can check them. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { calculateJwkThumbprint, type JWK, type JWTPayload, SignJWT } from 'jose'
+
+/** @property publicJwk what a verifier needs, `kid` (RFC 7638 thumbprint), `alg` and `use` included */
+export interface SigningKey {
+  readonly publicJwk: JWK & { readonly kid: string; readonly alg: string }
+  sign(claims: JWTPayload): Promise<string>
+}
+
+export class SigningKeys {
+  readonly #byPem = new Map<string, Promise<SigningKey>>()
+
+  /**
+   * @param pem PKCS #8 private key, Ed25519 or P-256; undefined: a key of this process, gone with it. Give one to every
+   *            node of a cluster, so that one JWKS URL speaks for all of them.
+   */
+  get(pem: string | undefined): Promise<SigningKey> {
+    // A reference to a variable that is not set arrives empty.
+    const name = pem ?? ''
+    let key = this.#byPem.get(name)
+    if (!key) {
+      key = makeKey(name === '' ? generateKeyPairSync('ed25519').privateKey : createPrivateKey(name))
+      this.#byPem.set(name, key)
+    }
+    return key
+  }
+}
+
+async function makeKey(privateKey: KeyObject): Promise<SigningKey> {
+  const alg = algorithmOf(privateKey)
+  const bare = createPublicKey(privateKey).export({ format: 'jwk' }) as JWK
+  const kid = await calculateJwkThumbprint(bare)
+  const header = { alg, kid, typ: 'at+jwt' }
+  return {
+    publicJwk: { ...bare, kid, alg, use: 'sig' },
+    sign: (claims) => new SignJWT(claims).setProtectedHeader(header).sign(privateKey),
+  }
+}
+
+function algorithmOf(key: KeyObject): 'EdDSA' | 'ES256' {
+  if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'
+  if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'ES256'
+  throw new Error('signing_key must be an Ed25519 or P-256 private key in PKCS #8 PEM')
+}

@@ -1,0 +1,98 @@
+/** `kmcp config check FILE`: would this kong.yml keep its MCP routes closed? Reads the file only. */
+import { readFile } from 'node:fs/promises'
+import { parse } from 'yaml'
+import { closedUpstream } from '../adapters/kong/service-door.ts'
+import { type Command, UsageError } from './command.ts'
+
+export const configCheck: Command = {
+  usage: 'config check FILE',
+  does: 'check that every MCP route of a kong.yml is closed without the plugins',
+  async run([file, ...more]) {
+    if (file === undefined || more.length > 0) throw new UsageError('name one declarative configuration file')
+    const faults = configFaults(parse(await readFile(file, 'utf8')) as KongFile)
+    for (const fault of faults) console.log(`${file}: ${fault}`)
+    console.log(faults.length === 0 ? `${file}: every MCP route is closed by construction` : `${faults.length} faults`)
+    return faults.length === 0 ? 0 : 1
+  },
+}
+
+interface Plugin {
+  readonly name?: string
+  readonly enabled?: boolean
+  readonly service?: string | { readonly name?: string }
+  readonly route?: string | { readonly name?: string }
+  readonly config?: Readonly<Record<string, unknown>>
+}
+interface Route {
+  readonly name?: string
+  readonly service?: string | { readonly name?: string }
+  readonly plugins?: readonly Plugin[]
+}
+interface Service {
+  readonly name?: string
+  readonly host?: string
+  readonly url?: string
+  readonly retries?: number
+  readonly plugins?: readonly Plugin[]
+  readonly routes?: readonly Route[]
+}
+interface Upstream {
+  readonly name?: string
+  readonly targets?: readonly unknown[]
+}
+export interface KongFile {
+  readonly services?: readonly Service[]
+  readonly routes?: readonly Route[]
+  readonly plugins?: readonly Plugin[]
+  readonly upstreams?: readonly Upstream[]
+}
+
+/** The six plugins in the order of their priorities. */
+export const chain = ['mcp-oauth', 'mcp-jsonrpc', 'mcp-rbac', 'mcp-audit', 'mcp-tools-filter', 'mcp-upstream'] as const
+
+/** Everything that keeps this configuration from being closed by construction, all at once. */
+export function configFaults(file: KongFile): string[] {
+  const faults: string[] = []
+  const upstreams = new Map((file.upstreams ?? []).map((upstream) => [upstream.name, upstream]))
+  const isMcp = (plugin: Plugin): boolean => plugin.name?.startsWith('mcp-') === true && plugin.enabled !== false
+  let routes = 0
+  for (const service of file.services ?? []) {
+    const name = service.name ?? '?'
+    const own = [...(service.plugins ?? []), ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.service) === name)]
+    const ownRoutes = [...(service.routes ?? []), ...(file.routes ?? []).filter((route) => nameOf(route.service) === name)]
+    for (const route of ownRoutes) {
+      const onRoute = [...(route.plugins ?? []), ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.route) === route.name)]
+      const global = (file.plugins ?? []).filter((plugin) => plugin.service === undefined && plugin.route === undefined)
+      const plugins = [...onRoute, ...own, ...global].filter(isMcp)
+      if (plugins.length === 0) continue
+      routes++
+      faults.push(...routeFaults(`route \`${route.name ?? '?'}\``, plugins, upstreams))
+      if (service.url !== undefined || service.host !== closedUpstream) {
+        faults.push(`service \`${name}\`: leads to \`${service.url ?? service.host ?? '?'}\` by itself: set \`host: ${closedUpstream}\``)
+      }
+      if (service.retries !== 0) faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
+    }
+  }
+  if (routes === 0) faults.push('no route has one of the suite\'s plugins')
+  const closed = upstreams.get(closedUpstream)
+  if (!closed) faults.push(`upstreams: add \`${closedUpstream}\`, without targets`)
+  else if ((closed.targets ?? []).length > 0) faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
+  return [...new Set(faults)]
+}
+
+function routeFaults(where: string, plugins: readonly Plugin[], upstreams: ReadonlyMap<string | undefined, Upstream>): string[] {
+  const names = new Set(plugins.map(({ name }) => name))
+  const door = plugins.find(({ name }) => name === 'mcp-upstream' || name === 'mcp-gateway')
+  if (door?.name === 'mcp-upstream' && door.config?.publish_keys === true) return []
+  const faults = names.has('mcp-gateway')
+    ? chain.filter((name) => names.has(name)).map((name) => `${where}: has mcp-gateway and ${name}: use one or the other`)
+    : chain.filter((name) => !names.has(name)).map((name) => `${where}: ${name} is missing: every request will be answered 503`)
+  const config = (door?.name === 'mcp-gateway' ? door.config?.upstream : door?.config) as { upstream?: string } | undefined
+  if (door && (config?.upstream === undefined || !upstreams.has(config.upstream) || config.upstream === closedUpstream)) {
+    faults.push(`${where}: \`upstream: ${config?.upstream ?? ''}\` must name an Upstream of this file, with targets`)
+  }
+  return faults
+}
+
+const nameOf = (reference: string | { readonly name?: string } | undefined): string | undefined =>
+  typeof reference === 'string' ? reference : reference?.name

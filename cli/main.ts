@@ -1,0 +1,40 @@
+/** `kmcp`: the command-line tool. One file per command. */
+import { auditShow } from './audit-show.ts'
+import { auditVerify } from './audit-verify.ts'
+import { type Command, UsageError } from './command.ts'
+import { configCheck } from './config-check.ts'
+import { token } from './token.ts'
+
+const commands: Readonly<Record<string, Command>> = {
+  token,
+  'config check': configCheck,
+  'audit show': auditShow,
+  'audit verify': auditVerify,
+}
+
+const [first = '', second = '', ...rest] = process.argv.slice(2)
+const two = commands[`${first} ${second}`]
+const one = commands[first]
+
+if (two ?? one) {
+  process.exitCode = await run(two ?? (one as Command), two ? rest : process.argv.slice(3))
+} else {
+  const isHelp = first === '' || first === 'help' || first === '--help' || first === '-h'
+  const lines = Object.values(commands).map(({ usage, does }) => `  kmcp ${usage.padEnd(34)} ${does}`)
+  ;(isHelp ? console.log : console.error)(
+    `${isHelp ? 'kmcp: tools for kong-mcp-suite' : `kmcp: there is no command \`${[first, second].join(' ').trim()}\``}\n\n${lines.join('\n')}\n`,
+  )
+  process.exitCode = isHelp ? 0 : 2
+}
+
+async function run(command: Command, args: readonly string[]): Promise<number> {
+  try {
+    return await command.run(args)
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const code = (error as { code?: unknown } | null)?.code
+    const isUsage = error instanceof UsageError || (typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS'))
+    console.error(isUsage ? `kmcp: ${message}\n  kmcp ${command.usage}` : `kmcp: ${message}`)
+    return 2
+  }
+}

@@ -1,0 +1,180 @@
+/** What a record says. Every kind of event is one object of plain JSON; the trail adds number, time and chain. */
+import type { Call } from '../context/call.ts'
+import type { Refusal } from '../context/refusal.ts'
+import type { Json, JsonObject } from '../mcp/message.ts'
+import type { Target } from '../mcp/methods.ts'
+import { type RedactionRules, redact } from './redact.ts'
+
+/**
+ * - `admission`: written before the upstream is opened
+ * - `outcome`: what became of an admission
+ * - `denial`, `authentication_failure`, `refusal`: the call was stopped, by policy, for its token, or for anything else
+ * - `limit`: Kong's rate limiting stopped it
+ * - `start`: a plugin server began a trail
+ */
+export type RecordType = 'admission' | 'outcome' | 'denial' | 'authentication_failure' | 'refusal' | 'limit' | 'start'
+
+export interface AuditEvent {
+  readonly type: RecordType
+  readonly [member: string]: Json | undefined
+}
+
+const maxNameLength = 512
+
+/** The record that lets a call pass. */
+export function admissionEvent(call: Call, route: string, rules: RedactionRules): AuditEvent {
+  return { type: 'admission', ...describe(call, route, rules), decision: decisionOf(call) }
+}
+
+/** The record of a call the suite refused itself. */
+export function refusalEvent(call: Call, refusal: Refusal, route: string, rules: RedactionRules): AuditEvent {
+  return {
+    type: typeOf(refusal),
+    ...describe(call, route, rules),
+    ...(call.decision ? { decision: decisionOf(call) } : {}),
+    reason: refusal.why === 'denied' ? refusal.reason : refusal.why,
+    detail: detailOf(refusal),
+  }
+}
+
+/** The record of what became of an admitted call, or of one that something else in Kong stopped. */
+export function outcomeEvent(call: Call, route: string, rules: RedactionRules, serialized: unknown): AuditEvent {
+  const seen = readSerialized(serialized)
+  if (call.admission) {
+    return {
+      type: 'outcome',
+      call: call.id,
+      admission: call.admission.seq,
+      ...seen,
+      ...(call.listed ? { returned: call.listed.kept.length, withheld: call.listed.withheld.map(shorten) } : {}),
+      ...(call.refusal ? { reason: call.refusal.why, detail: detailOf(call.refusal) } : {}),
+    }
+  }
+  return { type: seen.http_status === 429 ? 'limit' : 'refusal', ...describe(call, route, rules), ...seen, reason: 'stopped_by_kong' }
+}
+
+function typeOf(refusal: Refusal): RecordType {
+  switch (refusal.why) {
+    case 'denied':
+      return 'denial'
+    case 'token_absent':
+    case 'token_malformed':
+    case 'token_not_accepted':
+    case 'token_claim_missing':
+    case 'token_is_id_token':
+    case 'token_bound':
+    case 'token_client_ambiguous':
+    case 'scope_missing':
+      return 'authentication_failure'
+    default:
+      return 'refusal'
+  }
+}
+
+function describe(call: Call, route: string, rules: RedactionRules): JsonObject {
+  const { principal, message, target } = call
+  return {
+    call: call.id,
+    route,
+    verb: call.request.verb,
+    path: shorten(call.request.path),
+    ...(call.clientIp === undefined ? {} : { client_ip: call.clientIp }),
+    ...(principal === undefined
+      ? {}
+      : {
+          person: { id: principal.id, subject: principal.subject, issuer: principal.issuer, name: principal.name ?? null },
+          agent: principal.client ?? null,
+          actors: principal.actors,
+          token_id: principal.tokenId ?? null,
+        }),
+    ...(message === undefined || message.kind === 'preflight'
+      ? {}
+      : {
+          message: message.kind,
+          revision: message.revision ?? null,
+          ...('method' in message ? { method: shorten(message.method) } : {}),
+          ...('idRaw' in message ? { request_id: shorten(message.idRaw) } : {}),
+          session: sessionOf(call),
+        }),
+    ...(target === undefined ? {} : { target: targetName(target) }),
+    ...(target?.kind === 'tool' ? { tool: shorten(target.name) } : {}),
+    ...(message !== undefined && 'params' in message && message.params.arguments !== undefined
+      ? { arguments: redact(message.params.arguments, rules) }
+      : {}),
+    ...(call.bodyDigest === undefined ? {} : { body_sha256: call.bodyDigest }),
+  }
+}
+
+function decisionOf(call: Call): JsonObject {
+  const { decision } = call
+  if (!decision) return {}
+  const { verdict } = decision
+  return {
+    id: decision.id,
+    effect: verdict.allow ? 'allow' : 'deny',
+    ...(verdict.allow ? { rule: verdict.rule } : { reason: verdict.reason, rules_tried: verdict.rulesTried.slice(0, 50) }),
+    roles: decision.grants.roles,
+    policy_sha256: decision.policyDigest,
+  }
+}
+
+/** What a target is called in one line: `tool delete_issue`, `resource jira://issue/1`. */
+export function targetName(target: Target): string {
+  switch (target.kind) {
+    case 'tool':
+    case 'prompt':
+      return `${target.kind} ${shorten(target.name)}`
+    case 'resource':
+      return `resource ${shorten(target.uri)}`
+    case 'resource_template':
+      return `resource_template ${shorten(target.uriTemplate)}`
+    case 'completion':
+      return `completion of ${targetName(target.of)}`
+    case 'list':
+      return `list of ${target.of}`
+    case 'task':
+      return `task ${shorten(target.taskId)}`
+    case 'subscription':
+      return `subscription to ${target.uris.length} resources`
+    case 'session':
+    case 'unknown':
+      return `${target.kind} ${shorten(target.method)}`
+  }
+}
+
+function detailOf(refusal: Refusal): Json {
+  const { why: _why, ...rest } = refusal as { why: string } & Record<string, unknown>
+  // Details are our own data, but may quote what a client sent: bounded, and never more than JSON can say.
+  return JSON.parse(JSON.stringify(rest, (_key, value: unknown) => (typeof value === 'string' ? shorten(value) : value))) as Json
+}
+
+function readSerialized(serialized: unknown): JsonObject {
+  const log = (serialized ?? {}) as {
+    readonly response?: { readonly status?: unknown; readonly size?: unknown }
+    readonly latencies?: { readonly request?: unknown; readonly kong?: unknown; readonly proxy?: unknown }
+    readonly request?: { readonly id?: unknown; readonly size?: unknown }
+    readonly client_ip?: unknown
+    readonly upstream_status?: unknown
+  }
+  const number = (value: unknown): number | null => (value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value))
+  const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
+  return {
+    http_status: number(log.response?.status),
+    response_bytes: number(log.response?.size),
+    request_bytes: number(log.request?.size),
+    latency_ms: number(log.latencies?.request),
+    kong_latency_ms: number(log.latencies?.kong),
+    upstream_latency_ms: number(log.latencies?.proxy),
+    upstream_status: text(log.upstream_status),
+    client_ip: text(log.client_ip),
+    kong_request_id: text(log.request?.id),
+  }
+}
+
+/** A session is named by a digest elsewhere; here its header, cut short, is enough to tell two apart. */
+function sessionOf(call: Call): string | null {
+  const session = call.request.headers['mcp-session-id']
+  return typeof session === 'string' ? shorten(session).slice(0, 64) : null
+}
+
+const shorten = (text: string): string => (text.length > maxNameLength ? `${text.slice(0, maxNameLength)}…` : text)

@@ -1,0 +1,67 @@
+/** Everything the suite knows about one call on its way through the stages. Lives in the plugin server's memory. */
+import type { Principal } from '../identity/principal.ts'
+import type { Message } from '../mcp/message.ts'
+import type { Target } from '../mcp/methods.ts'
+import type { Grants, Verdict } from '../policy/decide.ts'
+import type { Refusal } from './refusal.ts'
+
+/** The stages in the order a call passes them. */
+export const stageNames = ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstream'] as const
+export type StageName = (typeof stageNames)[number]
+
+/** A request header as Kong hands it over: lower-case name; a list where the header came more than once. */
+export type Headers = Readonly<Record<string, string | readonly string[]>>
+
+/** @property path as the client wrote it, without the query */
+export interface HttpRequest {
+  readonly verb: string
+  readonly path: string
+  readonly query: string
+  readonly headers: Headers
+}
+
+/**
+ * A decision on record: what was decided, by which rule of which policy.
+ *
+ * @property id           unguessable, names this decision in the record, the denial and the upstream's token
+ * @property policyDigest the policy's version
+ */
+export interface Decision {
+  readonly id: string
+  readonly verdict: Verdict
+  readonly grants: Grants
+  readonly policyDigest: string
+}
+
+/** Proof that the call is on record. @property seq the record's number in its trail */
+export interface Admission {
+  readonly seq: number
+}
+
+/**
+ * One call. Each stage fills in its own part and no other's; `mayOpen` reads them all.
+ *
+ * @property id          unguessable; what `kong.ctx.shared` carries
+ * @property startedMs   wall clock, milliseconds since the Unix epoch
+ * @property startedMono monotonic clock, milliseconds
+ * @property stages      the stages that have run, in order
+ * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
+ */
+export interface Call {
+  readonly id: string
+  readonly startedMs: number
+  readonly startedMono: number
+  readonly request: HttpRequest
+  readonly stages: StageName[]
+  exchangeOf?: string
+  principal?: Principal
+  message?: Message
+  target?: Target
+  bodyDigest?: string
+  decision?: Decision
+  admission?: Admission
+  clientCredentialsRemoved?: boolean
+  clientIp?: string
+  refusal?: Refusal
+  listed?: { readonly kept: readonly string[]; readonly withheld: readonly string[] }
+}

@@ -1,0 +1,30 @@
+/** The only door: may the upstream be opened for this call? */
+import { type Call, stageNames } from './call.ts'
+
+/** What is missing before the upstream may be opened. */
+export type Missing =
+  'stages' | 'principal' | 'message' | 'decision' | 'admission' | 'credentials_removed' | 'list_filtered'
+
+/**
+ * Every condition, every time; nothing here trusts the order in which Kong ran the plugins.
+ *
+ * A list goes through only as the suite's own exchange, whose answer is trimmed before a client sees it.
+ *
+ * @returns what is missing, in a fixed order; empty means open
+ */
+export function missingToOpen(call: Call): Missing[] {
+  const missing: Missing[] = []
+  if (stageNames.some((name, index) => call.stages[index] !== name)) missing.push('stages')
+  if (call.principal === undefined) missing.push('principal')
+  if (call.message === undefined || call.target === undefined || call.message.kind === 'preflight') {
+    missing.push('message')
+  }
+  if (call.decision?.verdict.allow !== true) missing.push('decision')
+  if (call.admission === undefined) missing.push('admission')
+  if (call.clientCredentialsRemoved !== true) missing.push('credentials_removed')
+  if (call.target?.kind === 'list' && call.exchangeOf === undefined) missing.push('list_filtered')
+  return missing
+}
+
+/** May the upstream be opened? Only when nothing is missing. */
+export const mayOpen = (call: Call): boolean => missingToOpen(call).length === 0

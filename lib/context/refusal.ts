@@ -1,0 +1,97 @@
+/** Every expected "no" of the suite, and what a stranger learns of it. */
+import type { ClaimsRefusal } from '../identity/principal.ts'
+import type { ReadRefusal } from '../mcp/read-request.ts'
+import { toWire as readRefusalToWire } from '../mcp/refusal-to-wire.ts'
+import type { DenialReason } from '../policy/decide.ts'
+import type { Missing } from './may-open.ts'
+
+export type Refusal =
+  | { readonly why: 'token_absent' }
+  | { readonly why: 'token_malformed' }
+  | { readonly why: 'token_not_accepted'; readonly because: string }
+  | ClaimsRefusal
+  | { readonly why: 'scope_missing'; readonly scopes: readonly string[] }
+  | { readonly why: 'keys_unavailable'; readonly issuer: string }
+  | { readonly why: 'headers_too_many'; readonly limit: number }
+  | { readonly why: 'request_line_unreadable' }
+  | { readonly why: 'not_found' }
+  | { readonly why: 'exchange_pass_unknown' }
+  | { readonly why: 'unreadable'; readonly refusal: ReadRefusal }
+  | { readonly why: 'denied'; readonly reason: DenialReason; readonly rulesTried: readonly string[] }
+  | { readonly why: 'not_on_record'; readonly because: string }
+  | { readonly why: 'list_unreadable'; readonly because: string }
+  | { readonly why: 'upstream_unreachable'; readonly because: string }
+  | { readonly why: 'door_closed'; readonly missing: readonly Missing[] }
+  | { readonly why: 'stage_out_of_order'; readonly stage: string; readonly ran: readonly string[] }
+  | { readonly why: 'service_open'; readonly host: string }
+  | { readonly why: 'config_refused'; readonly because: string }
+  | { readonly why: 'stage_failed'; readonly because: string }
+
+/**
+ * What the caller is told: never the arm's details.
+ *
+ * @property code JSON-RPC error code; our own are outside the reserved range (JSON-RPC 2.0 5.1, MCP 2026-07-28 basic)
+ * @property data goes into the JSON-RPC error as it is
+ */
+export interface WireRefusal {
+  readonly httpStatus: number
+  readonly code: number
+  readonly message: string
+  readonly data?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/**
+ * The status, code and fixed sentence for each refusal. A policy denial has shapes of its own (denial.ts); the answer
+ * given here for it is what a notification or a stream gets.
+ */
+export function toWire(refusal: Refusal): WireRefusal {
+  switch (refusal.why) {
+    case 'token_absent':
+      return { httpStatus: 401, code: -31401, message: 'authentication is required' }
+    case 'token_malformed':
+    case 'token_not_accepted':
+    case 'token_claim_missing':
+    case 'token_is_id_token':
+    case 'token_bound':
+    case 'token_client_ambiguous':
+      return { httpStatus: 401, code: -31401, message: 'the access token was not accepted' }
+    case 'scope_missing':
+      return { httpStatus: 403, code: -31403, message: 'the access token lacks a scope this needs' }
+    case 'keys_unavailable':
+      return closed('the identity provider cannot be reached, try again later')
+    case 'headers_too_many':
+      return { httpStatus: 431, code: -32600, message: 'too many request headers' }
+    case 'request_line_unreadable':
+      return { httpStatus: 400, code: -32600, message: 'the request line was not understood' }
+    case 'not_found':
+      return { httpStatus: 404, code: -32600, message: 'there is nothing here' }
+    case 'exchange_pass_unknown':
+      return { httpStatus: 400, code: -32600, message: 'a header of this request is reserved for the gateway' }
+    case 'unreadable':
+      return readRefusalToWire(refusal.refusal)
+    case 'denied':
+      return refusal.reason === 'method_unknown'
+        ? { httpStatus: 404, code: -32601, message: 'method not found' }
+        : { httpStatus: 403, code: -31403, message: 'denied by policy' }
+    case 'not_on_record':
+      return closed('the call could not be put on record, try again later')
+    case 'list_unreadable':
+      return { httpStatus: 502, code: -31502, message: 'the server gave a list the gateway does not understand' }
+    case 'upstream_unreachable':
+      return { httpStatus: 502, code: -31502, message: 'the server cannot be reached' }
+    case 'door_closed':
+    case 'stage_out_of_order':
+    case 'service_open':
+    case 'config_refused':
+    case 'stage_failed':
+      return closed('the gateway is not ready for this route')
+  }
+}
+
+const closed = (message: string): WireRefusal => ({
+  httpStatus: 503,
+  code: -31503,
+  message,
+  headers: { 'retry-after': '1' },
+})

@@ -1,0 +1,36 @@
+/** What a plugin does in its phase: a stage. */
+import type { Answer } from './answer.ts'
+import type { Call, Headers } from './call.ts'
+import type { Refusal } from './refusal.ts'
+
+/**
+ * How a stage ends: go on to the next one (undefined), refuse, or answer the client itself.
+ *
+ * `headers` of a refusal are added to what the refusal's wire form says (a challenge, for example).
+ */
+export type StageEnd =
+  | undefined
+  | { readonly refuse: Refusal; readonly headers?: Readonly<Record<string, string>>; readonly answer?: Answer }
+  | { readonly answer: Answer }
+
+/** The few things a stage may ask of the host. Each method that returns a promise is one PDK call. */
+export interface Port {
+  /** The request body's bytes, read once. */
+  body(): Promise<Uint8Array>
+  /** Makes Kong count and log this caller under a credential id. */
+  authenticate(credentialId: string): Promise<void>
+  /** Where this request came in: for the exchange, which goes the same way again. */
+  listener(): Promise<{ readonly scheme: string; readonly address: string; readonly port: number }>
+  clientIp(): Promise<string>
+  /** Collected, and sent in one call when the stages of this event are through. An empty list removes the header. */
+  setHeader(name: string, value: string | readonly string[]): void
+  /** Collected likewise: drops the query before the request goes on. */
+  dropQuery(): void
+  /** Collected likewise and sent last: opens this Upstream for the request. */
+  openUpstream(name: string): void
+}
+
+/** A stage, prepared from its configuration. */
+export type Stage = (call: Call, port: Port) => Promise<StageEnd>
+
+export type { Headers }

@@ -1,0 +1,71 @@
+/** The `kong` object a handler gets: each method is one PDK call, sent over the event's connection. */
+import { readFile } from 'node:fs/promises'
+import type { HeaderValue, Kong } from '../adapters/kong/pdk.ts'
+import { type PdkCallName, fromStruct, fromValue, pdkCalls, toStruct, toValue } from './wire/messages.ts'
+
+/**
+ * One PDK call over the wire.
+ *
+ * @returns the decoded reply, or undefined for an empty one (Kong's nil)
+ * @throws EventOver once the event has ended or its connection is gone
+ */
+export type CallPdk = (name: PdkCallName, argument: object) => Promise<Record<string, unknown> | undefined>
+
+/** The event this handler works for is over: there is nobody left to ask. */
+export class EventOver extends Error {
+  override readonly name = 'EventOver'
+}
+
+/** @param call how a PDK call is made; kept apart so that the object can be built once per event and stay small */
+export function bridge(call: CallPdk): Kong {
+  const text = async (name: PdkCallName, argument: object): Promise<string | undefined> =>
+    (await call(name, argument))?.v as string | undefined
+  const done = async (name: PdkCallName, argument: object): Promise<void> => void (await call(name, argument))
+  return {
+    client: {
+      authenticate: (_consumer, credential) => done('kong.client.authenticate', { credential }),
+      getForwardedIp: async () => (await text('kong.client.get_forwarded_ip', {})) ?? '',
+    },
+    ctx: {
+      shared: {
+        get: async (key) => fromValue((await call('kong.ctx.shared.get', { v: key })) ?? {}),
+        set: (key, value) => done('kong.ctx.shared.set', { k: key, v: toValue(value) }),
+      },
+    },
+    log: {
+      err: (...values) => done('kong.log.err', { values: values.map(toValue) }),
+      serialize: async () => JSON.parse((await text('kong.log.serialize', {})) ?? 'null') as unknown,
+    },
+    nginx: { getVar: (name) => text('kong.nginx.get_var', { v: name }) },
+    request: {
+      getHeaders: async (max) =>
+        fromStruct((await call('kong.request.get_headers', { v: max })) ?? {}) as Record<string, HeaderValue>,
+      getRawBody: async () => readBody(await call('kong.request.get_raw_body', {})),
+    },
+    response: {
+      exit: (status, body, headers) =>
+        done('kong.response.exit', {
+          status,
+          body: typeof body === 'string' ? Buffer.from(body) : body,
+          headers: toStruct(headers),
+        }),
+    },
+    router: { getService: async () => call('kong.router.get_service', {}) },
+    service: {
+      setUpstream: (name) => done('kong.service.set_upstream', { v: name }),
+      request: {
+        setHeaders: (headers) => done('kong.service.request.set_headers', toStruct(headers)),
+        clearHeader: (name) => done('kong.service.request.clear_header', { v: name }),
+        setRawQuery: (query) => done('kong.service.request.set_raw_query', { v: query }),
+      },
+    },
+  }
+}
+
+/** The body's bytes: inline, or from the file nginx wrote a larger one to (kong-gateway's client_body_buffer_size). */
+async function readBody(reply: Record<string, unknown> | undefined): Promise<Uint8Array> {
+  if (typeof reply?.body_filepath === 'string' && reply.body_filepath !== '') return readFile(reply.body_filepath)
+  if (reply?.content instanceof Uint8Array && Object.hasOwn(reply, 'content')) return reply.content
+  if (typeof reply?.error === 'string' && Object.hasOwn(reply, 'error')) throw new Error(`no body: ${reply.error}`)
+  return new Uint8Array(0)
+}

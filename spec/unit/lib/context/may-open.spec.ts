@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { type Call, stageNames } from '../../../../lib/context/call.ts'
+import { mayOpen, missingToOpen } from '../../../../lib/context/may-open.ts'
+
+const complete = (): Call => ({
+  id: 'c',
+  startedMs: 0,
+  startedMono: 0,
+  request: { verb: 'POST', path: '/mcp', query: '', headers: {} },
+  stages: [...stageNames],
+  principal: { id: 'i|s' } as never,
+  message: { kind: 'request', era: 'legacy', method: 'tools/call', idRaw: '1', params: {}, revision: undefined },
+  target: { kind: 'tool', name: 'x' },
+  decision: { id: 'd', verdict: { allow: true, rule: 'a:b' }, grants: { roles: [], permissions: [] }, policyDigest: 'p' },
+  admission: { seq: 1 },
+  clientCredentialsRemoved: true,
+})
+
+describe('mayOpen', () => {
+  it('opens for a call with everything', () => {
+    expect(missingToOpen(complete())).toEqual([])
+    expect(mayOpen(complete())).toBe(true)
+  })
+
+  it.each<[note: string, change: (call: Call) => void, missing: string]>([
+    ['no principal', (call) => delete call.principal, 'principal'],
+    ['no message', (call) => delete call.message, 'message'],
+    ['no target', (call) => delete call.target, 'message'],
+    ['a preflight', (call) => (call.message = { kind: 'preflight' }), 'message'],
+    ['no decision', (call) => delete call.decision, 'decision'],
+    ['a denial', (call) => (call.decision = { ...complete().decision!, verdict: { allow: false, reason: 'no_role', rulesTried: [] } }), 'decision'],
+    ['no admission', (call) => delete call.admission, 'admission'],
+    ['credentials still there', (call) => (call.clientCredentialsRemoved = false), 'credentials_removed'],
+    ['a list on its first way through', (call) => (call.target = { kind: 'list', of: 'tools' }), 'list_filtered'],
+    ['a stage too few', (call) => call.stages.pop(), 'stages'],
+    ['stages in another order', (call) => call.stages.reverse(), 'stages'],
+  ])('stays closed with %s', (_note, change, missing) => {
+    const call = complete()
+    change(call)
+    expect(missingToOpen(call)).toEqual([missing])
+    expect(mayOpen(call)).toBe(false)
+  })
+
+  it('opens for a list only as the exchange of an outer call', () => {
+    const call = { ...complete(), target: { kind: 'list', of: 'tools' } as const }
+    expect(mayOpen(call)).toBe(false)
+    expect(mayOpen({ ...call, exchangeOf: 'outer' })).toBe(true)
+  })
+})

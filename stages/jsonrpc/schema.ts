@@ -1,0 +1,11 @@
+/** Configuration of the jsonrpc stage, in Kong's schema language. */
+
+export interface JsonrpcConfig {
+  readonly max_body_bytes: number
+  readonly max_depth: number
+}
+
+export const jsonrpcSchema = [
+  { max_body_bytes: { type: 'integer', required: true, default: 4_194_304, between: [1_024, 16_777_216] } },
+  { max_depth: { type: 'integer', required: true, default: 64, between: [8, 128] } },
+]

@@ -1,0 +1,53 @@
+/** What exactly is asked? The one strict reading of the message; the same bytes go on. */
+import { createHash } from 'node:crypto'
+import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
+import type { Runtime } from '../../adapters/runtime.ts'
+import type { Call } from '../../lib/context/call.ts'
+import type { Refusal } from '../../lib/context/refusal.ts'
+import type { Stage } from '../../lib/context/stage.ts'
+import type { Message } from '../../lib/mcp/message.ts'
+import type { Target } from '../../lib/mcp/methods.ts'
+import { readRequest } from '../../lib/mcp/read-request.ts'
+import { credentialId } from '../oauth/credential.ts'
+import type { JsonrpcConfig } from './schema.ts'
+
+/** The header Kong's rate limiting can count a person and a tool by: `limit_by: header`. */
+export const rateHeader = 'x-mcp-rate-key'
+
+const noBody = new Uint8Array(0)
+
+export const jsonrpcStage: StageDefinition<JsonrpcConfig> = { name: 'jsonrpc', prepare: prepareJsonrpc }
+
+function prepareJsonrpc(config: JsonrpcConfig, runtime: Runtime): Stage {
+  const limits = { maxBodyBytes: config.max_body_bytes, maxDepth: config.max_depth }
+  return async (call, port) => {
+    const { verb, headers } = call.request
+    const tooLong = Number(headers['content-length']) > config.max_body_bytes
+    // A body that is too long by its own account is not fetched: it would cross the socket to be refused.
+    const body = verb === 'POST' && !tooLong ? await port.body() : noBody
+    const read = readRequest({ verb, headers, body, limits })
+    if (!read.ok) return { refuse: { why: 'unreadable', refusal: read.refusal } }
+    const bodyDigest = createHash('sha256').update(body).digest('hex')
+    const foreign = foreignExchange(call, bodyDigest, runtime)
+    if (foreign) return { refuse: foreign }
+    call.message = read.message
+    call.target = read.target
+    call.bodyDigest = bodyDigest
+    port.setHeader(rateHeader, rateKey(call, read.message, read.target))
+    return undefined
+  }
+}
+
+/** An inner request carries the very bytes that were judged on the outer one. */
+function foreignExchange(call: Call, bodyDigest: string, runtime: Runtime): Refusal | undefined {
+  if (call.exchangeOf === undefined) return undefined
+  const outer = runtime.calls.get(call.exchangeOf)
+  return outer?.bodyDigest === bodyDigest ? undefined : { why: 'exchange_pass_unknown' }
+}
+
+/** `<credential>:<tool or method>`; a header can say no more than visible ASCII, so the name is escaped. */
+function rateKey(call: Call, message: Message, target: Target): string {
+  const who = call.exchangeOf !== undefined ? call.id : call.principal ? credentialId(call.principal) : 'nobody'
+  const what = target.kind === 'tool' ? `tool/${target.name}` : 'method' in message ? message.method : message.kind
+  return `${who}:${encodeURIComponent(what.toWellFormed().slice(0, 256))}`
+}

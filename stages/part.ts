@@ -1,0 +1,7 @@
+/** A stage that finds its configuration under a name in a larger one. */
+import type { StageDefinition } from '../adapters/kong/define-plugin.ts'
+
+export const part = <K extends string, C>(key: K, stage: StageDefinition<C>): StageDefinition<Record<K, C>> => ({
+  name: stage.name,
+  prepare: (config, runtime, route) => stage.prepare(config[key], runtime, route),
+})

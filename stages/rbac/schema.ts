@@ -1,0 +1,37 @@
+/** Configuration of the rbac stage, in Kong's schema language. */
+import type { DenialShape } from '../../lib/context/denial.ts'
+import { denialShapes } from '../../lib/context/denial.ts'
+import type { PermissionConfig } from '../../lib/policy/policy.ts'
+
+export interface RbacConfig {
+  readonly permissions?: Readonly<Record<string, PermissionConfig>>
+  readonly roles?: Readonly<Record<string, readonly string[]>>
+  readonly bindings?: readonly { readonly claim: string; readonly value: string; readonly role: string }[]
+  readonly denial: DenialShape
+}
+
+const text = { type: 'string', len_min: 1 }
+const required = { ...text, required: true }
+const names = { type: 'array', elements: text }
+
+export const rbacSchema = [
+  {
+    permissions: {
+      type: 'map',
+      required: true,
+      default: {},
+      keys: text,
+      values: { type: 'record', fields: [{ tools: names }, { prompts: names }, { resources: names }] },
+    },
+  },
+  { roles: { type: 'map', required: true, default: {}, keys: text, values: names } },
+  {
+    bindings: {
+      type: 'array',
+      required: true,
+      default: [],
+      elements: { type: 'record', fields: [{ claim: required }, { value: required }, { role: required }] },
+    },
+  },
+  { denial: { type: 'string', required: true, default: 'in-band', one_of: [...denialShapes] } },
+]

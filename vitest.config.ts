@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config'
+
+/** Specs that start a gateway take seconds; the others take milliseconds and run beside each other. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['spec/{unit,contract,security,fault,conformance}/**/*.spec.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'gateway',
+          include: ['spec/gateway/**/*.spec.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 90_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+})
