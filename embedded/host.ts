@@ -22,6 +22,8 @@ export interface HostOptions {
 export interface Host {
   readonly name: 'embedded gateway' | 'kong'
   pluginServerPid(): number | undefined
+  /** The plugin server's. */
+  readonly socket: string
   /** Where a real Kong keeps its logs. */
   readonly prefix?: string
   close(): Promise<void>
@@ -41,6 +43,7 @@ export async function startEmbeddedHost(options: HostOptions): Promise<Host> {
   })
   return {
     name: 'embedded gateway',
+    socket,
     pluginServerPid: () => gateway.pluginServerPid(),
     close: () => gateway.close(),
   }

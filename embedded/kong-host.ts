@@ -41,7 +41,7 @@ export async function startKongHost(options: HostOptions): Promise<Host> {
   }
   let pid: number | undefined
   const findPid = async (): Promise<void> => {
-    pid = await run('pgrep', ['-f', `main.ts --socket ${socket}$`]).then(
+    pid = await run('pgrep', ['-f', `[ /](main|counting-plugin-server).ts --socket ${socket}$`]).then(
       ({ stdout }) => Number(stdout.trim().split('\n')[0]),
       () => undefined,
     )
@@ -53,8 +53,10 @@ export async function startKongHost(options: HostOptions): Promise<Host> {
     name: 'kong',
     pluginServerPid: () => pid,
     prefix,
+    socket,
     close: async () => {
       clearInterval(watch)
+      if (process.env.KMCP_SPEC_LOG) console.error(await readFile(join(prefix, 'logs', 'error.log'), 'utf8'))
       await stop()
     },
   }

@@ -2,8 +2,8 @@
  * Everything around the gateway, and the gateway: identity provider, two MCP servers, host. What `npm start`, the demo,
  * the bench and the suite all start.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { randomInt } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { generateKeyPairSync, randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type Host, type HostOptions } from './host.ts'
@@ -99,6 +99,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         KMCP_GATEWAY_RESOURCE: resource,
         KMCP_GATEWAY_ISSUER: gateway,
         KMCP_AUDIT_DIR: auditDir,
+        KMCP_SIGNING_KEY: await signingKey(join(runDir, 'signing-key.pem')),
         ...options.env,
       },
       ...(options.log ? { log: options.log } : {}),
@@ -133,6 +134,15 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     await close()
     throw error
   }
+}
+
+/** A key that survives a restart of the plugin server: upstreams keep the public one for a while. */
+async function signingKey(file: string): Promise<string> {
+  const known = await readFile(file, 'utf8').catch(() => undefined)
+  if (known !== undefined) return known
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  await writeFile(file, pem, { mode: 0o600 })
+  return pem
 }
 
 /** A loopback address where these ports are free: kong.yml names the ports, so a second world needs another address. */

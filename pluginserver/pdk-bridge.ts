@@ -55,7 +55,6 @@ export function bridge(call: CallPdk): Kong {
       setUpstream: (name) => done('kong.service.set_upstream', { v: name }),
       request: {
         setHeaders: (headers) => done('kong.service.request.set_headers', toStruct(headers)),
-        clearHeader: (name) => done('kong.service.request.clear_header', { v: name }),
         setRawQuery: (query) => done('kong.service.request.set_raw_query', { v: query }),
       },
     },

@@ -39,9 +39,8 @@ export interface Kong {
   readonly service: {
     setUpstream(name: string): Promise<void>
     readonly request: {
-      /** Replaces every occurrence of each name. */
+      /** Replaces every occurrence of each name; an empty list removes it (seen on Kong 3.9.3, pinned by the suite). */
       setHeaders(headers: Record<string, HeaderValue>): Promise<void>
-      clearHeader(name: string): Promise<void>
       setRawQuery(query: string): Promise<void>
     }
   }

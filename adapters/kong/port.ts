@@ -52,11 +52,6 @@ export class KongPort implements Port {
   /** Sends what was collected. The upstream is opened last: whatever fails before leaves the door closed. */
   async flush(): Promise<void> {
     const { request } = this.#kong.service
-    const removed = Object.keys(this.#headers).filter((name) => this.#headers[name]?.length === 0)
-    for (const name of removed) {
-      await request.clearHeader(name)
-      Reflect.deleteProperty(this.#headers, name)
-    }
     if (Object.keys(this.#headers).length > 0) await request.setHeaders(this.#headers)
     if (this.#dropQuery) await request.setRawQuery('')
     if (this.#upstream !== undefined) await this.#kong.service.setUpstream(this.#upstream)

@@ -30,7 +30,7 @@ export interface Plan {
 export const emptyPlan: Plan = { access: [], headerFilter: [], bodyFilter: [], log: [] }
 
 /**
- * The plan of each route, worked out once; without a route only what applies to every request, and no access phase.
+ * The plan of each route, worked out once; without a route only what applies to every request.
  *
  * Of each plugin the most particular settings apply: route and service, route, service, everything.
  * Source: Kong 3.9.3 `kong/runloop/plugins_iterator.lua` (lookup_cfg) and `kong/db/dao/plugins.lua` (sort_by_handler_priority).
@@ -51,7 +51,7 @@ export function makePlanner(
       return use ? [{ plugin, use }] : []
     })
     return {
-      access: route ? steps.filter((step) => step.plugin.access) : [],
+      access: steps.filter((step) => step.plugin.access),
       headerFilter: steps.filter((step) => step.plugin.headerFilter),
       bodyFilter: steps.filter((step) => step.plugin.bodyFilter),
       log: steps.filter((step) => step.plugin.log),

@@ -113,7 +113,7 @@ export class PluginServer {
           this.#connections.release(connection)
           resolve(reply)
         },
-        gone: () => reject(new Error('plugin server: connection closed')),
+        gone: (why) => reject(new Error(`plugin server: ${why}`)),
       })
       connection.send(encodeCall({ sequence, ...call }))
     })
@@ -159,12 +159,12 @@ export class PluginServer {
             else fail(new Error('the reply is not the one to this event'))
           }
         },
-        gone: () =>
+        gone: (why) => {
+          const isUntouched = why === 'closed' && calls === 0
           resolve(
-            calls === 0
-              ? { how: 'closed' }
-              : { how: 'failed', error: new Error('connection closed in the middle of the event') },
-          ),
+            isUntouched ? { how: 'closed' } : { how: 'failed', error: new Error(`${why} in the middle of the event`) },
+          )
+        },
       })
       connection.send(encodeCall({ sequence, handle_event: { instance_id: instanceId, event_name: phase } }))
     })

@@ -5,6 +5,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import type { LookupFunction } from 'node:net'
+import { pipeline } from 'node:stream'
 import { errorAnswer, faultAnswer } from './answers.ts'
 import type { Balancer, Peer } from './balancer.ts'
 import type { Service } from './entities.ts'
@@ -87,7 +88,6 @@ export class Proxy {
     if (!upstream) return
     upstream.on('response', (answer: IncomingMessage) => {
       isOver = true
-      answer.on('error', () => response.destroy())
       relayResponse(state, answer)
     })
     response.once('close', () => {
@@ -97,7 +97,7 @@ export class Proxy {
       sendContinue(state)
       state.request.pipe(upstream)
     } else if (body?.path !== undefined) {
-      createReadStream(body.path).pipe(upstream)
+      pipeline(createReadStream(body.path), upstream, () => undefined)
     } else {
       upstream.end(body?.length ? body.bytes : undefined)
     }
@@ -159,11 +159,17 @@ export class Proxy {
     failure: Failure,
   ): void {
     const { error, wasSent, wasReused } = failure
-    const isNameUnknown = error.code === 'ENOTFOUND'
     const status = error instanceof TimedOut ? 504 : 502
     attempt.state = 'failed'
     attempt.code = status
     state.around.log(`[error] upstream ${attempt.ip}:${attempt.port}: ${error.message}, request_id: "${state.id}"`)
+    if (error.code === 'ENOTFOUND' && !this.#balancer.hasUpstream(state.balancerHost)) {
+      state.isProxied = false
+      state.tries.length = 0
+      sendAnswer(state, errorAnswer(state, 503, 'name resolution failed'))
+      return
+    }
+    state.upstreamStatus += state.upstreamStatus ? `, ${status}` : String(status)
     const isRepeatable = !['POST', 'LOCK', 'PATCH'].includes(state.request.method ?? '')
     const mayRepeat = !wasSent || (isRepeatable && (body !== undefined || !hasBody(state)))
     const costsARetry = !(wasReused && status === 502)
@@ -174,15 +180,6 @@ export class Proxy {
         return
       }
     }
-    if (isNameUnknown) {
-      state.isProxied = false
-      state.tries.length = 0
-      const isUpstream = this.#balancer.hasUpstream(state.balancerHost)
-      const why = isUpstream ? 'failure to get a peer from the ring-balancer' : 'name resolution failed'
-      sendAnswer(state, errorAnswer(state, 503, why))
-      return
-    }
-    state.upstreamStatus = String(status)
     this.#fail(state, status)
   }
 

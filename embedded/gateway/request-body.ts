@@ -59,6 +59,7 @@ export async function discardBody(state: RequestState): Promise<void> {
 
 function collect(state: RequestState): Promise<Body> {
   const { request, around } = state
+  if (request.destroyed) return Promise.reject(clientGone())
   sendContinue(state)
   const inMemory = around.bodyBufferBytes * (state.isChunked ? 1 : 1.25)
   return new Promise((resolve, reject) => {
@@ -67,7 +68,10 @@ function collect(state: RequestState): Promise<Body> {
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk)
       length += chunk.length
-      if (length > inMemory) {
+      if (length > around.maxBodyBytes) {
+        request.off('data', onData).off('end', onEnd).off('close', onClose)
+        reject(tooLarge())
+      } else if (length > inMemory) {
         request.off('data', onData).off('end', onEnd).off('close', onClose)
         resolve(spool(state, chunks, length))
       }

@@ -94,6 +94,7 @@ export interface RequestState {
   receiveMs: number | undefined
   balancerEndedAtMs: number
   status: number
+  /** of each attempt, joined with a comma */
   upstreamStatus: string
   sentLines: HeaderLines
   readonly tries: Try[]
@@ -125,7 +126,7 @@ export function newRequestState(
     contentLength: contentLength === undefined ? undefined : Number(contentLength),
     isChunked: headers.get('transfer-encoding') !== undefined,
     requestUri,
-    hostName: (authority ?? headers.get('host') ?? '').replace(/:\d*$/, '').toLowerCase(),
+    hostName: (authority ?? headers.get('host') ?? '').replace(/:\d*$/, '').toLowerCase() || 'kong',
     args: queryAt === -1 ? undefined : requestUri.slice(queryAt + 1),
     route: undefined,
     service: undefined,

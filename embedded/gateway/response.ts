@@ -35,7 +35,7 @@ export function relayResponse(state: RequestState, upstream: IncomingMessage): v
   }
   const status = upstream.statusCode ?? 502
   const startedAtMs = Date.now()
-  state.upstreamStatus = String(status)
+  state.upstreamStatus += state.upstreamStatus ? `, ${status}` : String(status)
   sendHead(state, status, upstream.statusMessage, lines)
 
   let hasWritten = false
@@ -51,9 +51,7 @@ export function relayResponse(state: RequestState, upstream: IncomingMessage): v
     state.receiveMs = Date.now() - startedAtMs
     response.end()
   })
-  upstream.on('close', () => {
-    if (!upstream.complete) response.destroy()
-  })
+  upstream.on('error', () => response.destroy())
   setImmediate(() => {
     if (!hasWritten && !response.destroyed) response.flushHeaders()
   })

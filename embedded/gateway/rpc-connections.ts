@@ -7,14 +7,17 @@ import { encodeFrames, FrameReader } from '../../pluginserver/wire/frames.ts'
 export interface FrameListener {
   frame(bytes: Buffer): void
   /** the connection is gone; nothing more will come */
-  gone(): void
+  gone(why: 'closed' | 'timeout'): void
 }
+
+/** Kong's `lua_socket_read_timeout` and `lua_socket_keepalive_timeout`: silence after which a connection is closed. */
+const timeoutMs = 60_000
 
 export class RpcConnection {
   readonly #socket: Socket
   readonly #reader = new FrameReader()
   #listener: FrameListener | undefined
-  #idleTimer: NodeJS.Timeout | undefined
+  #why: 'closed' | 'timeout' = 'closed'
   readonly #onGone: (connection: RpcConnection) => void
 
   constructor(socket: Socket, onGone: (connection: RpcConnection) => void) {
@@ -22,6 +25,10 @@ export class RpcConnection {
     this.#onGone = onGone
     socket.on('data', (chunk) => this.#onData(chunk)).on('close', () => this.#onClose())
     socket.on('error', () => undefined)
+    socket.setTimeout(timeoutMs, () => {
+      this.#why = 'timeout'
+      socket.destroy()
+    })
   }
 
   send(...payloads: readonly Uint8Array[]): void {
@@ -30,13 +37,6 @@ export class RpcConnection {
 
   listen(listener: FrameListener | undefined): void {
     this.#listener = listener
-  }
-
-  /** Waits idle; closes itself after Kong's `lua_socket_keepalive_timeout`. */
-  rest(): void {
-    this.#listener = undefined
-    this.#idleTimer ??= setTimeout(() => this.destroy(), 60_000).unref()
-    this.#idleTimer.refresh()
   }
 
   destroy(): void {
@@ -52,9 +52,8 @@ export class RpcConnection {
   }
 
   #onClose(): void {
-    clearTimeout(this.#idleTimer)
     this.#onGone(this)
-    this.#listener?.gone()
+    this.#listener?.gone(this.#why)
   }
 }
 
@@ -81,7 +80,7 @@ export class RpcConnections {
       connection.destroy()
       return
     }
-    connection.rest()
+    connection.listen(undefined)
     this.#idle.push(connection)
   }
 

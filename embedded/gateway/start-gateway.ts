@@ -46,6 +46,8 @@ export interface GatewayOptions {
     readonly start?: readonly string[]
     /** the whole environment of the server's process, default empty: what Kong's `nginx_main_env` would let through */
     readonly env?: Readonly<Record<string, string>>
+    /** how long the server may take to listen, in milliseconds; default 10 000 */
+    readonly startTimeoutMs?: number
   }
   /** what `{vault://env/name}` reads, by name in upper case with underscores */
   readonly env?: Readonly<Record<string, string>>
@@ -79,7 +81,7 @@ export interface Gateway {
  * Starts a gateway.
  *
  * @throws ConfigError naming every fault of the file
- * @throws Error when the plugin server does not come up within 10 s, or the port is taken
+ * @throws Error when the plugin server does not come up in time, or the port is taken
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const log = options.log ?? (() => undefined)
@@ -93,7 +95,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await rm(runDir, { recursive: true, force: true })
   }
   try {
-    if (external) await waitForSocket(external.socket, 10_000)
+    if (external) await waitForSocket(external.socket, external.startTimeoutMs ?? 10_000)
     const infos = (await server?.describePlugins()) ?? []
     const bundled = bundledPlugins()
     const config = readConfig(options.configFile, schemasOf(bundled, infos, options.configFile), options.env ?? {})

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { readPort, runUntilStopped } from '../upstreams/run-until-stopped.ts'
 import { startIdp } from './start-idp.ts'
 
-await runUntilStopped('identity provider', async () => {
+await runUntilStopped('identity provider', () => {
   const { env } = process
   const { values } = parseArgs({
     options: {
@@ -26,7 +26,7 @@ await runUntilStopped('identity provider', async () => {
   if (resources.length === 0) throw new Error('name at least one resource with --resource')
   if (values['state-dir'] === '') throw new Error('name a folder for keys with --state-dir')
   if (!/^[1-9]\d{0,8}$/.test(values['ttl-s'])) throw new Error('--ttl-s must be a number of seconds, 1 or more')
-  const idp = await startIdp({
+  return startIdp({
     host: values.host,
     port: readPort(values.port),
     ...(values.issuer === '' ? {} : { issuer: values.issuer }),
@@ -35,5 +35,4 @@ await runUntilStopped('identity provider', async () => {
     ttlS: Number(values['ttl-s']),
     onDefect: (line) => process.stderr.write(`identity provider: ${line}\n`),
   })
-  return { url: idp.issuer, close: () => idp.close() }
 })

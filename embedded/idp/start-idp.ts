@@ -30,6 +30,8 @@ export interface IdpOptions {
 export interface Idp {
   /** The `iss` of its tokens; metadata is at `<issuer>/.well-known/openid-configuration` and `…/oauth-authorization-server`. */
   readonly issuer: string
+  /** Where it listens: the same as the issuer, unless another issuer was given. */
+  readonly url: string
   /** Where the public keys are. */
   readonly jwksUri: string
   /** Stops it and keeps what has to survive. */
@@ -48,14 +50,15 @@ export interface Idp {
 export async function startIdp(options: IdpOptions): Promise<Idp> {
   const { host, stateDir, resources, ttlS = 3600, onDefect = () => undefined } = options
   const keys = await loadKeys(stateDir)
-  const store = openStore(stateDir, Date.now)
+  const store = openStore(stateDir, Date.now, onDefect)
   let listener: RequestListener = () => undefined
   const server = createServer((request, response) => {
     listener(request, response)
   })
   const port = await listenOnLoopback(server, options)
   try {
-    const issuer = checkedIssuer(options.issuer ?? `http://${host}:${port}`)
+    const url = `http://${host}:${port}`
+    const issuer = checkedIssuer(options.issuer ?? url)
     const provider = new Provider(issuer, providerConfiguration({ resources, ttlS, keys, store }))
     provider.proxy = true
     provider.on('server_error', (_context, error) => onDefect(error.message))
@@ -63,6 +66,7 @@ export async function startIdp(options: IdpOptions): Promise<Idp> {
     listener = listenerFor(provider, new URL(issuer), onDefect)
     return {
       issuer,
+      url,
       jwksUri: `${issuer}/jwks`,
       async close() {
         await closeServer(server)

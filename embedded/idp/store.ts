@@ -30,9 +30,10 @@ interface Entry {
  *
  * @param stateDir has to exist
  * @param nowMs    the clock, milliseconds since the epoch
+ * @param onDefect told when the file could not be written between two requests; the memory stays good
  * @throws Error when the file is there but is not JSON; it is never overwritten
  */
-export function openStore(stateDir: string, nowMs: () => number): ProviderStore {
+export function openStore(stateDir: string, nowMs: () => number, onDefect: (line: string) => void): ProviderStore {
   const path = join(stateDir, storeFile)
   const entries = readEntries(path)
   /** Sessions are also looked up by their uid. */
@@ -60,8 +61,16 @@ export function openStore(stateDir: string, nowMs: () => number): ProviderStore 
     renameSync(`${path}.new`, path)
   }
 
+  function saveLater(): void {
+    try {
+      save()
+    } catch (error) {
+      onDefect(`the store cannot be written: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
   function changed(model: string): void {
-    if (keptModels.has(model)) timer ??= setTimeout(save, saveDelayMs).unref()
+    if (keptModels.has(model)) timer ??= setTimeout(saveLater, saveDelayMs).unref()
   }
 
   function live(key: string): AdapterPayload | undefined {

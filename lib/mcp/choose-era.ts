@@ -45,7 +45,7 @@ export function chooseEra(envelope: Envelope, headers: ReadHeaders): Spoken | Re
   if (claims) return modernClaimed(envelope, meta, headers)
   if (!headerIsModern) return legacyMessage(envelope, headers)
   if (envelope.kind === 'request') return { why: 'claim_missing' }
-  return mirrorFault(headers, envelope, false) ?? modernRevision(headers.revision as string)
+  return mirrorFault(headers, envelope, false) ?? modernRevision(headers.revision)
 }
 
 /** The revision of a message that has no body, or none the era shows in. Modern ones are the caller's to refuse. */

@@ -27,9 +27,12 @@ export function messagesOf(bytes: Buffer): Buffer[] {
     data = []
   }
   let start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
+  let nextCr = -1
+  let nextLf = -1
   while (start < bytes.length) {
-    let end = start
-    while (end < bytes.length && bytes[end] !== lf && bytes[end] !== cr) end++
+    if (nextCr < start) nextCr = find(bytes, cr, start)
+    if (nextLf < start) nextLf = find(bytes, lf, start)
+    const end = Math.min(nextCr, nextLf)
     if (end === start) {
       dispatch()
     } else {
@@ -41,6 +44,12 @@ export function messagesOf(bytes: Buffer): Buffer[] {
   }
   dispatch()
   return messages
+}
+
+/** Where a byte comes next, or the length; each byte of a kind is looked for once, so this stays linear. */
+function find(bytes: Buffer, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from)
+  return at === -1 ? bytes.length : at
 }
 
 /** A line's field name and its value without the one space that may follow the colon. */

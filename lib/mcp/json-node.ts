@@ -41,29 +41,22 @@ export function nodeAt(document: JsonDocument, token: number): JsonNode {
 }
 
 /** The members of an object in the order of the text; none for anything else. */
-export function membersOf(node: JsonNode): JsonMember[] {
+export function membersOf({ document, token, kind }: JsonNode): JsonMember[] {
   const members: JsonMember[] = []
-  if (node.kind !== 'object') return members
-  const { document } = node
-  const end = tokenAfter(node)
-  for (let token = node.token + 1; token < end;) {
-    const value = nodeAt(document, token + 1)
-    members.push({ key: textAt(document, token), value })
-    token = tokenAfter(value)
+  if (kind !== 'object') return members
+  const end = after(document, token)
+  for (let key = token + 1; key < end; key = after(document, key + 1)) {
+    members.push({ key: textAt(document, key), value: nodeAt(document, key + 1) })
   }
   return members
 }
 
 /** The items of an array in order; none for anything else. */
-export function itemsOf(node: JsonNode): JsonNode[] {
+export function itemsOf({ document, token, kind }: JsonNode): JsonNode[] {
   const items: JsonNode[] = []
-  if (node.kind !== 'array') return items
-  const end = tokenAfter(node)
-  for (let token = node.token + 1; token < end;) {
-    const item = nodeAt(node.document, token)
-    items.push(item)
-    token = tokenAfter(item)
-  }
+  if (kind !== 'array') return items
+  const end = after(document, token)
+  for (let item = token + 1; item < end; item = after(document, item)) items.push(nodeAt(document, item))
   return items
 }
 
@@ -81,21 +74,32 @@ export function rawOf(node: JsonNode): string {
  * The value as plain data. Objects have no prototype, so `__proto__` is a key like any other; numbers become doubles.
  * Recurses as deep as the text nests, which the reader's limit bounds.
  */
-export function toPlain(node: JsonNode): Json {
-  switch (node.kind) {
+export const toPlain = (node: JsonNode): Json => plainAt(node.document, node.token)
+
+function plainAt(document: JsonDocument, token: number): Json {
+  const { bytes, tape } = document
+  const start = tape[3 * token] as number
+  switch (kindOf(bytes[start] as number)) {
     case 'object': {
       const plain = Object.create(null) as Record<string, Json>
-      for (const { key, value } of membersOf(node)) plain[key] = toPlain(value)
+      const end = tape[3 * token + 2] as number
+      for (let key = token + 1; key < end; key = after(document, key + 1)) {
+        plain[textAt(document, key)] = plainAt(document, key + 1)
+      }
       return plain
     }
-    case 'array':
-      return itemsOf(node).map(toPlain)
+    case 'array': {
+      const plain: Json[] = []
+      const end = tape[3 * token + 2] as number
+      for (let item = token + 1; item < end; item = after(document, item)) plain.push(plainAt(document, item))
+      return plain
+    }
     case 'string':
-      return textAt(node.document, node.token)
+      return textAt(document, token)
     case 'number':
-      return Number(rawOf(node))
+      return Number(spelled(document, start, tape[3 * token + 1] as number))
     case 'boolean':
-      return node.end - node.start === 4
+      return bytes[start] === 0x74
     case 'null':
       return null
   }
@@ -113,9 +117,10 @@ function spelled({ bytes, ascii }: JsonDocument, start: number, end: number): st
   return ascii === undefined ? bytes.toString('utf8', start, end) : ascii.slice(start, end)
 }
 
-function tokenAfter(node: JsonNode): number {
-  const isContainer = node.kind === 'object' || node.kind === 'array'
-  return isContainer ? (node.document.tape[3 * node.token + 2] as number) : node.token + 1
+/** The token after a value and all that is in it. */
+function after({ bytes, tape }: JsonDocument, token: number): number {
+  const first = bytes[tape[3 * token] as number]
+  return first === 0x7b || first === 0x5b ? (tape[3 * token + 2] as number) : token + 1
 }
 
 function kindOf(firstByte: number): JsonKind {

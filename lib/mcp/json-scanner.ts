@@ -53,6 +53,7 @@ class Scanner {
   /** The keys of all open objects, and where those of the innermost begin. */
   readonly #keys: number[] = []
   readonly #hashes: number[] = []
+  #keyCount = 0
   readonly #keysFrom: number[] = []
   readonly #manyKeys: (Set<string> | undefined)[] = []
 
@@ -103,7 +104,7 @@ class Scanner {
     if (byte === openBrace || byte === openBracket) {
       if (this.#open.length >= this.#limits.maxDepth) return this.#refuse('too_deep')
       this.#open.push(this.#token(start))
-      if (byte === openBrace) this.#keysFrom.push(this.#keys.length)
+      if (byte === openBrace) this.#keysFrom.push(this.#keyCount)
       this.#at++
       return true
     }
@@ -118,8 +119,8 @@ class Scanner {
     this.#end(container, this.#tokens)
     this.#open.pop()
     if (!inObject) return
-    this.#manyKeys[this.#keysFrom.length] = undefined
-    this.#keys.length = this.#hashes.length = this.#keysFrom.pop() as number
+    if (this.#manyKeys.length > 0) this.#manyKeys[this.#keysFrom.length] = undefined
+    this.#keyCount = this.#keysFrom.pop() as number
   }
 
   /** Scans a key and its colon, and refuses the second of two equal keys (equal after unescaping). */
@@ -142,17 +143,17 @@ class Scanner {
     const from = this.#keysFrom.at(-1) as number
     const level = this.#keysFrom.length
     let many = this.#manyKeys[level]
-    if (!many && this.#keys.length - from >= pairwiseKeys) {
-      many = new Set(this.#keys.slice(from).map((key) => spread(textAt(this.document, key))))
+    if (!many && this.#keyCount - from >= pairwiseKeys) {
+      many = new Set(this.#keys.slice(from, this.#keyCount).map((key) => spread(textAt(this.document, key))))
       this.#manyKeys[level] = many
     }
     if (many) return many.size < many.add(spread(textAt(this.document, token))).size
     const hash = this.#hash(token)
-    for (let i = from; i < this.#keys.length; i++) {
+    for (let i = from; i < this.#keyCount; i++) {
       if (this.#hashes[i] === hash && this.#isSameKey(this.#keys[i] as number, token)) return false
     }
-    this.#keys.push(token)
-    this.#hashes.push(hash)
+    this.#keys[this.#keyCount] = token
+    this.#hashes[this.#keyCount++] = hash
     return true
   }
 
@@ -265,7 +266,9 @@ class Scanner {
 
   #literal(first: number): boolean {
     const word = first === 0x74 ? 'true' : first === 0x66 ? 'false' : 'null'
-    if (this.#bytes.toString('latin1', this.#at, this.#at + word.length) !== word) return this.#refuse('syntax')
+    for (let i = 0; i < word.length; i++) {
+      if (this.#bytes[this.#at + i] !== word.charCodeAt(i)) return this.#refuse('syntax')
+    }
     this.#at += word.length
     return true
   }

@@ -46,7 +46,7 @@ export type AnswerRefusal =
   | { readonly why: 'answered_twice' }
 
 export type AnswerReading =
-  { readonly ok: true; readonly answer: ListAnswer } | { readonly ok: false; readonly refusal: AnswerRefusal }
+  ({ readonly ok: true } & ListAnswer) | { readonly ok: false; readonly refusal: AnswerRefusal }
 
 /**
  * Reads a full answer to a request.
@@ -86,7 +86,7 @@ function answerAmong(messages: readonly Buffer[], idRaw: string, limits: JsonLim
     if (found) return refuse({ why: 'answered_twice' })
     found = read
   }
-  return found ? { ok: true, answer: found } : refuse({ why: 'no_answer' })
+  return found ? { ok: true, ...found } : refuse({ why: 'no_answer' })
 }
 
 const memberNames: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])

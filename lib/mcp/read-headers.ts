@@ -46,15 +46,15 @@ export function readHeaders(
 ): { readonly ok: true; readonly headers: ReadHeaders } | { readonly ok: false; readonly reason: ReadReason } {
   const values = new Map<string, string>()
   for (const [name, value] of Object.entries(headers)) {
-    const plain = /[A-Z_]/.test(name) ? name.toLowerCase().replaceAll('_', '-') : name
-    if (overrides.has(plain)) return refuse({ why: 'verb_override', header: plain })
-    if (!single.has(plain) && !plain.startsWith('mcp-param-')) {
-      if (plain === 'accept') values.set(plain, typeof value === 'string' ? value : value.join(','))
+    if (isSingle(name)) {
+      if (typeof value !== 'string') return refuse({ why: 'header_repeated', header: excerpt(name) })
+      values.set(name, withoutSpace(value))
       continue
     }
-    if (plain !== name) return refuse({ why: 'header_look_alike', header: excerpt(name) })
-    if (typeof value !== 'string') return refuse({ why: 'header_repeated', header: excerpt(name) })
-    values.set(plain, value.replace(/^[ \t]+|[ \t]+$/g, ''))
+    if (name === 'accept') values.set(name, typeof value === 'string' ? value : value.join(','))
+    const folded = name.toLowerCase().replaceAll('_', '-')
+    if (overrides.has(folded)) return refuse({ why: 'verb_override', header: folded })
+    if (isSingle(folded)) return refuse({ why: 'header_look_alike', header: excerpt(name) })
   }
   const session = values.get('mcp-session-id')
   if (session !== undefined && !/^[\x21-\x7e]{1,256}$/.test(session)) return refuse({ why: 'session_id_malformed' })
@@ -73,5 +73,17 @@ export function readHeaders(
     },
   }
 }
+
+const isSingle = (name: string): boolean => single.has(name) || name.startsWith('mcp-param-')
+
+/** Without the optional white space around a field value (RFC 9110 5.5). */
+function withoutSpace(value: string): string {
+  let [start, end] = [0, value.length]
+  while (start < end && isSpace(value[start])) start++
+  while (end > start && isSpace(value[end - 1])) end--
+  return value.slice(start, end)
+}
+
+const isSpace = (character: string | undefined): boolean => character === ' ' || character === '\t'
 
 const refuse = (reason: ReadReason): { ok: false; reason: ReadReason } => ({ ok: false, reason })

@@ -19,6 +19,7 @@ export type ReadReason =
   | { readonly why: 'header_look_alike'; readonly header: string }
   | { readonly why: 'session_id_malformed' }
   | { readonly why: 'body_too_large'; readonly bytes: number; readonly limit: number }
+  | { readonly why: 'body_incomplete'; readonly bytes: number }
   | { readonly why: 'media_type'; readonly contentType: string | undefined }
   | { readonly why: 'content_encoding'; readonly contentEncoding: string }
   | { readonly why: 'transfer_encoding'; readonly transferEncoding: string }

@@ -73,7 +73,11 @@ function readPost({ body, limits }: ReadInput, headers: ReadHeaders): Reading {
   const unreadable = typeFault(headers)
   if (unreadable) return refuse(unreadable)
   const { maxBodyBytes, ...jsonLimits } = { ...defaultReadLimits, ...limits }
-  if (body.length > maxBodyBytes) return refuse({ why: 'body_too_large', bytes: body.length, limit: maxBodyBytes })
+  const declared = headers.contentLength === undefined ? body.length : Number(headers.contentLength)
+  const bytes = Math.max(body.length, declared || 0)
+  if (bytes > maxBodyBytes) return refuse({ why: 'body_too_large', bytes, limit: maxBodyBytes })
+  // A body that was cut off on its way here is not what would be sent on.
+  if (declared !== body.length) return refuse({ why: 'body_incomplete', bytes: body.length })
   const json = readJson(body, { ...jsonLimits, maxBytes: maxBodyBytes } satisfies JsonLimits)
   if (!json.ok) return refuse({ why: 'json', json: json.refusal })
   const read = readEnvelope(json.node)

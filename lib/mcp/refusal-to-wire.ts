@@ -46,6 +46,8 @@ export function toWire(refusal: ReadRefusal): ReadWire {
       return invalid('the session id is not one this gateway passes on')
     case 'body_too_large':
       return { httpStatus: 413, code: -32600, message: 'the message is too large' }
+    case 'body_incomplete':
+      return invalid('the body is not as long as the content-length header says')
     case 'media_type':
       return { httpStatus: 415, code: -32600, message: 'send the message as application/json in utf-8' }
     case 'content_encoding':

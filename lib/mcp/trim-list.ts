@@ -6,7 +6,8 @@ import type { Era } from './message.ts'
 import type { ListAnswer } from './read-answer.ts'
 import { excerpt } from './read-refusal.ts'
 
-export type TrimmedList = 'tools' | 'prompts' | 'resources' | 'resource_templates'
+/** The lists that are trimmed. */
+export type ListKind = 'tools' | 'prompts' | 'resources' | 'resource_templates'
 
 /** An entry, as far as it may be judged by: a tool or prompt by its name, a resource by its URI, a template by its own. */
 export interface ListEntry {
@@ -75,7 +76,7 @@ const resultKeys = judgedKeys(...otherLists, 'nextCursor', 'cacheScope', 'ttlMs'
  */
 export function trimList(
   answer: Extract<ListAnswer, { kind: 'result' }>,
-  of: TrimmedList,
+  of: ListKind,
   keep: (entry: ListEntry) => boolean,
   options: TrimOptions,
 ): Trimmed {
@@ -88,8 +89,10 @@ export function trimList(
   const kept: string[] = []
   const withheld: string[] = []
   const seen = new Set<string>()
+  // Every entry has much the same keys: those found harmless once are not folded again.
+  const unrelated = new Set<string>()
   for (const [index, node] of itemsOf(list).entries()) {
-    const name = nameOf(node, named, judged, `${member}[${index}]`)
+    const name = nameOf(node, named, judged, unrelated, `${member}[${index}]`)
     if (typeof name !== 'string') return { ok: false, refusal: name }
     if (isUnique && seen.has(name)) return { ok: false, refusal: { why: 'entry_twice', name: excerpt(name) } }
     seen.add(name)
@@ -114,12 +117,20 @@ function resultFault(members: readonly JsonMember[], member: string): TrimRefusa
   return list.kind === 'array' ? undefined : { why: 'list_not_array', member }
 }
 
-function nameOf(node: JsonNode, named: string, judged: JudgedKeys, where: string): string | TrimRefusal {
+function nameOf(
+  node: JsonNode,
+  named: string,
+  judged: JudgedKeys,
+  unrelated: Set<string>,
+  where: string,
+): string | TrimRefusal {
   if (node.kind !== 'object') return { why: 'entry_not_object', where }
   let name: string | undefined
   for (const { key, value } of membersOf(node)) {
+    if (unrelated.has(key)) continue
     if (key === named) name = stringOf(value)
     else if (lookAlikeOf(key, judged) !== undefined) return { why: 'look_alike', where, key: excerpt(key) }
+    else unrelated.add(key)
   }
   return name ?? { why: 'entry_unnamed', where, member: named }
 }
@@ -167,7 +178,8 @@ function spliced(bytes: Uint8Array, splices: readonly Splice[]): Uint8Array {
   const parts: Uint8Array[] = []
   let at = 0
   for (const { start, end, text } of splices.toSorted((a, b) => a.start - b.start)) {
-    parts.push(bytes.subarray(at, start), Buffer.from(text))
+    parts.push(bytes.subarray(at, start))
+    if (text !== '') parts.push(Buffer.from(text))
     at = end
   }
   return Buffer.concat([...parts, bytes.subarray(at)])

@@ -7,6 +7,8 @@ import { startEmbeddedHost } from '../../embedded/host.ts'
 import { hasKong, startKongHost } from '../../embedded/kong-host.ts'
 import { type Person, root, startWorld, type World } from '../../embedded/world.ts'
 
+export { eventually } from './eventually.ts'
+
 export const hostName = process.env.KMCP_HOST === 'kong' ? 'kong' : 'embedded gateway'
 
 /** Why the suite cannot run here, or undefined where it can. */
@@ -80,7 +82,6 @@ export async function startGatewayUnderTest(
   options: { readonly env?: Record<string, string>; readonly pluginServerMain?: string } = {},
 ): Promise<GatewayUnderTest> {
   const runDir = await mkdtemp(join(tmpdir(), 'kmcp-spec-'))
-  const lines: string[] = []
   const configFile = join(runDir, 'kong.yml')
   const config = parse(await readFile(join(root, 'kong', 'kong.yml'), 'utf8')) as KongYaml
   change?.(config)
@@ -93,7 +94,7 @@ export async function startGatewayUnderTest(
     startHost: (host) =>
       startHost({ ...host, ...(options.pluginServerMain ? { pluginServerMain: options.pluginServerMain } : {}) }),
     ...(options.env ? { env: options.env } : {}),
-    log: (line) => lines.push(line),
+    log: (line) => (process.env.KMCP_SPEC_LOG ? console.error(line) : undefined),
   })
   const tokens = new Map<Person, Promise<string>>()
   const tokenOf = (person: Person): Promise<string> => {
@@ -167,16 +168,5 @@ export function modern(method: string, params: Record<string, unknown> = {}, nam
   return {
     json,
     headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': method, ...(name === undefined ? {} : { 'mcp-name': name }) },
-  }
-}
-
-/** Waits until a condition holds; fails with what it last saw. */
-export async function eventually<T>(look: () => Promise<T>, holds: (seen: T) => boolean, timeoutMs = 5_000): Promise<T> {
-  const deadline = Date.now() + timeoutMs
-  for (;;) {
-    const seen = await look()
-    if (holds(seen)) return seen
-    if (Date.now() > deadline) throw new Error(`did not happen within ${timeoutMs} ms, last seen: ${JSON.stringify(seen)}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }

@@ -50,6 +50,14 @@ export function createLegacySessions(buildServer: (watched: Set<string>) => McpS
     return transport.handleRequest(request)
   }
 
+  /** A message outside any session, as a plain HTTP client sends it: what the SDK's own handler does by default. */
+  async function serveAlone(request: Request): Promise<Response> {
+    const server = buildServer(new Set())
+    const transport = new WebStandardStreamableHTTPServerTransport({})
+    await server.connect(transport)
+    return transport.handleRequest(request)
+  }
+
   return {
     async serve(request, subject) {
       const id = request.headers.get('mcp-session-id')
@@ -57,6 +65,7 @@ export function createLegacySessions(buildServer: (watched: Set<string>) => McpS
       if (session !== undefined && session.subject === subject) return session.transport.handleRequest(request)
       if (id !== null) return refusal(404, -32001, 'Session not found')
       if (await opensSession(request)) return open(request, subject)
+      if (request.method === 'POST') return serveAlone(request)
       return refusal(400, -32000, 'Bad Request: a session is required')
     },
     resourceUpdated(uri) {

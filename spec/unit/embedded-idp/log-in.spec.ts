@@ -1,5 +1,6 @@
+import { createServer } from 'node:http'
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   authorize,
   clientCredentials,
@@ -10,6 +11,7 @@ import {
   refresh,
 } from '../../../embedded/idp/log-in.ts'
 import type { Idp } from '../../../embedded/idp/start-idp.ts'
+import { closeServer, listenOnLoopback } from '../../../embedded/upstreams/listen-on-loopback.ts'
 import { everythingResource, jiraResource, startForTest } from './start.ts'
 
 const alice = { person: 'alice', password: 'demo', resource: jiraResource }
@@ -118,6 +120,40 @@ describe('a login', () => {
       expect((await logIn({ issuer: idp.issuer, ...alice, redirectUri })).scope).toBe('mcp:basic mcp:tools')
     },
   )
+})
+
+describe('a login at somebody who only claims to be the provider', () => {
+  /** Answers every authorization request at once, with the given answer and a code. */
+  async function startImpostor(answerOf: (issuer: string, state: string) => Record<string, string>, claimed?: string) {
+    const server = createServer((request, response) => {
+      const url = new URL(request.url ?? '/', issuer)
+      if (url.pathname !== '/authorize') {
+        const endpoints = { authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` }
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify({ issuer: claimed ?? issuer, access_token: 'a', ...endpoints }))
+        return
+      }
+      const answer = new URLSearchParams({ code: 'c', ...answerOf(issuer, url.searchParams.get('state') ?? '') })
+      response.writeHead(303, { location: `http://127.0.0.1/callback?${answer.toString()}` }).end()
+    })
+    const issuer = `http://127.0.0.1:${await listenOnLoopback(server, { host: '127.0.0.1', port: 0 })}`
+    onTestFinished(() => closeServer(server))
+    return issuer
+  }
+
+  it('takes an answer only with its own state and the right issuer', async () => {
+    const honest = await startImpostor((iss, state) => ({ iss, state }))
+    expect((await logIn({ issuer: honest, ...alice })).accessToken).toBe('a')
+    const otherIssuer = await startImpostor((_iss, state) => ({ iss: 'https://other.example', state }))
+    expect(await refusal(logIn({ issuer: otherIssuer, ...alice }))).toBe('mixed_up_answer')
+    const otherState = await startImpostor((iss) => ({ iss, state: 'another' }))
+    expect(await refusal(logIn({ issuer: otherState, ...alice }))).toBe('mixed_up_answer')
+  })
+
+  it('uses no metadata of another issuer', async () => {
+    const issuer = await startImpostor((iss, state) => ({ iss, state }), 'https://other.example')
+    expect(await refusal(logIn({ issuer, ...alice }))).toBe('wrong_issuer')
+  })
 })
 
 describe('an authorization code', () => {

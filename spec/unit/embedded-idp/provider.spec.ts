@@ -64,10 +64,10 @@ describe('discovery', () => {
   })
 
   it('names its endpoints after a given issuer', async () => {
-    const port = Number(new URL((await startForTest()).issuer).port) + 1
-    const idp = await startForTest({ port, issuer: 'https://login.example' })
-    const metadata = await json(`http://127.0.0.1:${port}/.well-known/openid-configuration`)
-    expect(metadata).toMatchObject({ issuer: idp.issuer, token_endpoint: 'https://login.example/token' })
+    const { issuer, url } = await startForTest({ issuer: 'https://login.example' })
+    expect([issuer, new URL(url).hostname]).toEqual(['https://login.example', '127.0.0.1'])
+    const metadata = await json(`${url}/.well-known/openid-configuration`)
+    expect(metadata).toMatchObject({ issuer, token_endpoint: 'https://login.example/token' })
   })
 
   it.each(['http://127.0.0.1:9000/', 'http://127.0.0.1:9000/realm', 'not a url', ''])(

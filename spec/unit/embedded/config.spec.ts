@@ -8,7 +8,7 @@ import type { TestPlugin } from './support/plugin-server.ts'
 
 const onePlugin: TestPlugin = {
   name: 'greeter',
-  access: async () => undefined,
+  access: () => Promise.resolve(),
   fields: [
     { greeting: { type: 'string', required: true } },
     { volume: { type: 'integer', default: 3, between: [0, 11] } },
@@ -19,9 +19,23 @@ const onePlugin: TestPlugin = {
     { plain: { type: 'string' } },
     { code: { type: 'string', match: '^%u%u%-%d+$' } },
     { weights: { type: 'map', keys: { type: 'string' }, values: { type: 'number', gt: 0 } } },
-    { needed: { type: 'record', required: true, fields: [{ depth: { type: 'number', default: 2 } }, { width: { type: 'number' } }] } },
+    {
+      needed: {
+        type: 'record',
+        required: true,
+        fields: [{ depth: { type: 'number', default: 2 } }, { width: { type: 'number' } }],
+      },
+    },
     { optional: { type: 'record', fields: [{ depth: { type: 'number', default: 2 } }] } },
-    { rows: { type: 'array', elements: { type: 'record', fields: [{ id: { type: 'string', required: true } }, { active: { type: 'boolean', default: true } }] } } },
+    {
+      rows: {
+        type: 'array',
+        elements: {
+          type: 'record',
+          fields: [{ id: { type: 'string', required: true } }, { active: { type: 'boolean', default: true } }],
+        },
+      },
+    },
   ],
 }
 
@@ -38,48 +52,170 @@ const withConfig = (config: string): string => `plugins: [{ name: greeter, confi
 
 describe('the embedded gateway refuses by name what it would not honour', () => {
   it.each([
-    { note: 'an entity', yml: 'certificates: []', fault: /^certificates: .*does not understand this entity.*real Kong/ },
-    { note: 'a field of a service', yml: 'services: [{ host: a, tls_verify: true }]', fault: /^services\[0\]\.tls_verify: unknown field.*real Kong/ },
-    { note: 'a protocol', yml: 'services: [{ host: a, protocol: grpc }]', fault: /^services\[0\]\.protocol: expected one of: http, https; not `grpc`/ },
+    {
+      note: 'an entity',
+      yml: 'certificates: []',
+      fault: /^certificates: .*does not understand this entity.*real Kong/,
+    },
+    {
+      note: 'a field of a service',
+      yml: 'services: [{ host: a, tls_verify: true }]',
+      fault: /^services\[0\]\.tls_verify: unknown field.*real Kong/,
+    },
+    {
+      note: 'a protocol',
+      yml: 'services: [{ host: a, protocol: grpc }]',
+      fault: /^services\[0\]\.protocol: expected one of: http, https; not `grpc`/,
+    },
     { note: 'a missing host', yml: 'services: [{ name: a }]', fault: /^services\[0\]\.host: required field missing/ },
     { note: 'a URL that is none', yml: 'services: [{ url: nowhere }]', fault: /^services\[0\]\.url: expected a URL/ },
-    { note: 'a field of a nested route', yml: 'services: [{ host: a, routes: [{ paths: [/], snis: [a] }] }]', fault: /^services\[0\]\.routes\[0\]\.snis: unknown field/ },
-    { note: 'the old path handling', yml: 'routes: [{ paths: [/], path_handling: v1 }]', fault: /^routes\[0\]\.path_handling: expected one of: v0/ },
-    { note: 'a path without slash', yml: 'routes: [{ paths: [a] }]', fault: /^routes\[0\]\.paths\[0\]: should start with/ },
-    { note: 'a regular expression it cannot compile', yml: "routes: [{ paths: ['~/(?i)a['] }]", fault: /^routes\[0\]\.paths\[0\]: .*cannot compile/ },
+    {
+      note: 'a field of a nested route',
+      yml: 'services: [{ host: a, routes: [{ paths: [/], snis: [a] }] }]',
+      fault: /^services\[0\]\.routes\[0\]\.snis: unknown field/,
+    },
+    {
+      note: 'the old path handling',
+      yml: 'routes: [{ paths: [/], path_handling: v1 }]',
+      fault: /^routes\[0\]\.path_handling: expected one of: v0/,
+    },
+    {
+      note: 'a path without slash',
+      yml: 'routes: [{ paths: [a] }]',
+      fault: /^routes\[0\]\.paths\[0\]: should start with/,
+    },
+    {
+      note: 'a regular expression it cannot compile',
+      yml: "routes: [{ paths: ['~/(?i)a['] }]",
+      fault: /^routes\[0\]\.paths\[0\]: .*cannot compile/,
+    },
     { note: 'a route that matches by nothing', yml: 'routes: [{ name: a }]', fault: /^routes\[0\]: must set one of/ },
-    { note: 'a wildcard in the middle', yml: "routes: [{ hosts: ['a.*.b'] }]", fault: /^routes\[0\]\.hosts\[0\]: invalid wildcard/ },
-    { note: 'a reference to nothing', yml: 'routes: [{ paths: [/], service: ghost }]', fault: /^routes\[0\]\.service: there is no entry `ghost` in services/ },
-    { note: 'health checks', yml: 'upstreams: [{ name: a, healthchecks: {} }]', fault: /^upstreams\[0\]\.healthchecks: unknown field/ },
-    { note: 'another balancing algorithm', yml: 'upstreams: [{ name: a, algorithm: latency }]', fault: /^upstreams\[0\]\.algorithm: expected one of: round-robin/ },
-    { note: 'a weight out of bounds', yml: 'upstreams: [{ name: a, targets: [{ target: "b:1", weight: 70000 }] }]', fault: /^upstreams\[0\]\.targets\[0\]\.weight: value should be between/ },
-    { note: 'a plugin', yml: 'plugins: [{ name: key-auth }]', fault: /^plugins\[0\]\.name: there is no plugin `key-auth` here.*real Kong/ },
-    { note: 'a plugin for one consumer', yml: 'plugins: [{ name: cors, consumer: a }]', fault: /^plugins\[0\]\.consumer: unknown field/ },
-    { note: 'a consumer without a name', yml: 'consumers: [{ tags: [a] }]', fault: /^consumers\[0\]: add a `username`/ },
-    { note: 'credentials of a consumer', yml: 'consumers: [{ username: a, keyauth_credentials: [] }]', fault: /^consumers\[0\]\.keyauth_credentials: unknown field/ },
-    { note: 'the same service twice', yml: 'services: [{ name: a, host: a }, { name: a, host: b }]', fault: /^services\[1\]: the same service stands at services\[0\]/ },
-    { note: 'the same plugin twice in one place', yml: 'plugins: [{ name: cors }, { name: cors }]', fault: /^plugins\[1\]: the same plugin stands at plugins\[0\]/ },
-    { note: 'a setting the plugin does not have', yml: withConfig('greeting: hi, volum: 3'), fault: /^plugins\[0\]\.config\.volum: unknown field; .*greeter/ },
-    { note: 'a setting that is missing', yml: withConfig('volume: 3'), fault: /^plugins\[0\]\.config\.greeting: required field missing/ },
-    { note: 'an empty text', yml: withConfig('greeting: ""'), fault: /^plugins\[0\]\.config\.greeting: length must be at least 1/ },
-    { note: 'a setting of another type', yml: withConfig('greeting: hi, volume: loud'), fault: /^plugins\[0\]\.config\.volume: the type must be integer, not `loud`/ },
-    { note: 'a number out of bounds', yml: withConfig('greeting: hi, volume: 12'), fault: /^plugins\[0\]\.config\.volume: value should be between 0 and 11/ },
-    { note: 'a value not on the list', yml: withConfig('greeting: hi, language: fr'), fault: /^plugins\[0\]\.config\.language: expected one of: en, de/ },
-    { note: 'a text that does not match', yml: withConfig('greeting: hi, code: ab-1'), fault: /^plugins\[0\]\.config\.code: invalid value/ },
-    { note: 'a value of a map', yml: withConfig('greeting: hi, weights: { a: 0 }'), fault: /^plugins\[0\]\.config\.weights\.a: value must be greater than 0/ },
-    { note: 'a field of a list of records', yml: withConfig('greeting: hi, rows: [{ active: true }]'), fault: /^plugins\[0\]\.config\.rows\[0\]\.id: required field missing/ },
-    { note: 'a vault it does not have', yml: withConfig("greeting: hi, secret: '{vault://aws/a}'"), fault: /^plugins\[0\]\.config\.secret: .*reads `{vault:\/\/env\/name}` only/ },
-    { note: 'Redis counters', yml: 'plugins: [{ name: rate-limiting, config: { minute: 1, policy: redis } }]', fault: /^plugins\[0\]\.config: policy: the embedded gateway counts locally only/ },
-    { note: 'Lua of anybody else', yml: 'plugins: [{ name: pre-function, config: { access: ["return 1"] } }]', fault: /^plugins\[0\]\.config: access: the embedded gateway runs no Lua/ },
+    {
+      note: 'a wildcard in the middle',
+      yml: "routes: [{ hosts: ['a.*.b'] }]",
+      fault: /^routes\[0\]\.hosts\[0\]: invalid wildcard/,
+    },
+    {
+      note: 'a reference to nothing',
+      yml: 'routes: [{ paths: [/], service: ghost }]',
+      fault: /^routes\[0\]\.service: there is no entry `ghost` in services/,
+    },
+    {
+      note: 'health checks',
+      yml: 'upstreams: [{ name: a, healthchecks: {} }]',
+      fault: /^upstreams\[0\]\.healthchecks: unknown field/,
+    },
+    {
+      note: 'another balancing algorithm',
+      yml: 'upstreams: [{ name: a, algorithm: latency }]',
+      fault: /^upstreams\[0\]\.algorithm: expected one of: round-robin/,
+    },
+    {
+      note: 'a weight out of bounds',
+      yml: 'upstreams: [{ name: a, targets: [{ target: "b:1", weight: 70000 }] }]',
+      fault: /^upstreams\[0\]\.targets\[0\]\.weight: value should be between/,
+    },
+    {
+      note: 'a plugin',
+      yml: 'plugins: [{ name: key-auth }]',
+      fault: /^plugins\[0\]\.name: there is no plugin `key-auth` here.*real Kong/,
+    },
+    {
+      note: 'a plugin for one consumer',
+      yml: 'plugins: [{ name: cors, consumer: a }]',
+      fault: /^plugins\[0\]\.consumer: unknown field/,
+    },
+    {
+      note: 'a consumer without a name',
+      yml: 'consumers: [{ tags: [a] }]',
+      fault: /^consumers\[0\]: add a `username`/,
+    },
+    {
+      note: 'credentials of a consumer',
+      yml: 'consumers: [{ username: a, keyauth_credentials: [] }]',
+      fault: /^consumers\[0\]\.keyauth_credentials: unknown field/,
+    },
+    {
+      note: 'the same service twice',
+      yml: 'services: [{ name: a, host: a }, { name: a, host: b }]',
+      fault: /^services\[1\]: the same service stands at services\[0\]/,
+    },
+    {
+      note: 'the same plugin twice in one place',
+      yml: 'plugins: [{ name: cors }, { name: cors }]',
+      fault: /^plugins\[1\]: the same plugin stands at plugins\[0\]/,
+    },
+    {
+      note: 'a setting the plugin does not have',
+      yml: withConfig('greeting: hi, volum: 3'),
+      fault: /^plugins\[0\]\.config\.volum: unknown field; .*greeter/,
+    },
+    {
+      note: 'a setting that is missing',
+      yml: withConfig('volume: 3'),
+      fault: /^plugins\[0\]\.config\.greeting: required field missing/,
+    },
+    {
+      note: 'an empty text',
+      yml: withConfig('greeting: ""'),
+      fault: /^plugins\[0\]\.config\.greeting: length must be at least 1/,
+    },
+    {
+      note: 'a setting of another type',
+      yml: withConfig('greeting: hi, volume: loud'),
+      fault: /^plugins\[0\]\.config\.volume: the type must be integer, not `loud`/,
+    },
+    {
+      note: 'a number out of bounds',
+      yml: withConfig('greeting: hi, volume: 12'),
+      fault: /^plugins\[0\]\.config\.volume: value should be between 0 and 11/,
+    },
+    {
+      note: 'a value not on the list',
+      yml: withConfig('greeting: hi, language: fr'),
+      fault: /^plugins\[0\]\.config\.language: expected one of: en, de/,
+    },
+    {
+      note: 'a text that does not match',
+      yml: withConfig('greeting: hi, code: ab-1'),
+      fault: /^plugins\[0\]\.config\.code: invalid value/,
+    },
+    {
+      note: 'a value of a map',
+      yml: withConfig('greeting: hi, weights: { a: 0 }'),
+      fault: /^plugins\[0\]\.config\.weights\.a: value must be greater than 0/,
+    },
+    {
+      note: 'a field of a list of records',
+      yml: withConfig('greeting: hi, rows: [{ active: true }]'),
+      fault: /^plugins\[0\]\.config\.rows\[0\]\.id: required field missing/,
+    },
+    {
+      note: 'a vault it does not have',
+      yml: withConfig("greeting: hi, secret: '{vault://aws/a}'"),
+      fault: /^plugins\[0\]\.config\.secret: .*reads `{vault:\/\/env\/name}` only/,
+    },
+    {
+      note: 'Redis counters',
+      yml: 'plugins: [{ name: rate-limiting, config: { minute: 1, policy: redis } }]',
+      fault: /^plugins\[0\]\.config: policy: the embedded gateway counts locally only/,
+    },
+    {
+      note: 'Lua of anybody else',
+      yml: 'plugins: [{ name: pre-function, config: { access: ["return 1"] } }]',
+      fault: /^plugins\[0\]\.config: access: the embedded gateway runs no Lua/,
+    },
   ])('$note', async ({ yml, fault }) => {
     expect(await faultsOf(yml)).toEqual([expect.stringMatching(fault)])
   })
 
   it('names every fault at once, with the file', async () => {
-    const folder = temporaryFolder()
-    void folder
-    const error = await startWorld('vaults: []\nservices: [{ host: a, color: red, port: x }]\nplugins: [{ name: nope }]').catch((thrown: unknown) => thrown)
-    expect(String(error)).toMatch(/kong\.yml cannot be used by the embedded gateway:\n {2}- vaults: .*\n {2}- .*port.*\n {2}- .*color.*\n {2}- .*nope/)
+    const error = await startWorld(
+      'vaults: []\nservices: [{ host: a, color: red, port: x }]\nplugins: [{ name: nope }]',
+    ).catch((thrown: unknown) => thrown)
+    expect(String(error)).toMatch(
+      /kong\.yml cannot be used by the embedded gateway:\n {2}- vaults: .*\n {2}- .*port.*\n {2}- .*color.*\n {2}- .*nope/,
+    )
   })
 
   it('refuses a file of another format version', async () => {
@@ -93,9 +229,21 @@ describe('the embedded gateway refuses by name what it would not honour', () => 
   })
 
   it.each([
-    { note: 'a phase it does not run', plugin: { ...onePlugin, phases: ['access', 'response'] }, fault: /phases access and log only, not `response`/ },
-    { note: 'an attribute of a schema it does not know', plugin: { ...onePlugin, fields: [{ a: { type: 'string', sorcery: 1 } }] }, fault: /greeter\.a: .*schema attribute `sorcery`/ },
-    { note: 'a type it does not know', plugin: { ...onePlugin, fields: [{ a: { type: 'json' } }] }, fault: /greeter\.a: .*schema type `json`/ },
+    {
+      note: 'a phase it does not run',
+      plugin: { ...onePlugin, phases: ['access', 'response'] },
+      fault: /phases access and log only, not `response`/,
+    },
+    {
+      note: 'an attribute of a schema it does not know',
+      plugin: { ...onePlugin, fields: [{ a: { type: 'string', sorcery: 1 } }] },
+      fault: /greeter\.a: .*schema attribute `sorcery`/,
+    },
+    {
+      note: 'a type it does not know',
+      plugin: { ...onePlugin, fields: [{ a: { type: 'json' } }] },
+      fault: /greeter\.a: .*schema type `json`/,
+    },
   ])('refuses a plugin with $note', async ({ plugin, fault }) => {
     expect(await faultsOf('', [plugin])).toEqual([expect.stringMatching(fault)])
   })

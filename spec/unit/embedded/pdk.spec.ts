@@ -30,18 +30,23 @@ plugins: [{ name: calls }]`
 
 describe('kong.request.get_headers', () => {
   it('has names in lower case with their dashes, and a list for what comes more than once', async () => {
-    const { result } = await during((kong) => kong.getHeaders(), { headers: ['Host', 'h.test', 'X-One', '1', 'x-two', 'a', 'X-TWO', 'b', 'Mcp-Session-Id', 's'] })
+    const { result } = await during((kong) => kong.getHeaders(), {
+      headers: ['Host', 'h.test', 'X-One', '1', 'x-two', 'a', 'X-TWO', 'b', 'Mcp-Session-Id', 's'],
+    })
     expect({ ...result }).toMatchObject({ host: 'h.test', 'x-one': '1', 'x-two': ['a', 'b'], 'mcp-session-id': 's' })
   })
 
   it('counts lines, and does not see those after the limit', async () => {
     const headers = ['Host', 'h', ...Array.from({ length: 120 }, (_, at) => [`x-${at}`, 'v']).flat()]
-    const count = async (max: number): Promise<number> => Object.keys((await during((kong) => kong.getHeaders(max), { headers })).result).length
+    const count = async (max: number): Promise<number> =>
+      Object.keys((await during((kong) => kong.getHeaders(max), { headers })).result).length
     expect([await count(5), await count(100), await count(1000)]).toEqual([5, 100, 122])
   })
 
   it('shows bytes as the UTF-8 they are', async () => {
-    const { result } = await during((kong) => kong.getHeaders(), { headers: { 'x-name': Buffer.from('Zoë').toString('latin1') } })
+    const { result } = await during((kong) => kong.getHeaders(), {
+      headers: { 'x-name': Buffer.from('Zoë').toString('latin1') },
+    })
     expect(result['x-name']).toBe('Zoë')
   })
 })
@@ -51,7 +56,10 @@ describe('kong.request.get_raw_body', () => {
     { note: 'none', body: undefined, seen: '' },
     { note: 'a small one', body: 'x'.repeat(8192), seen: 'x'.repeat(8192) },
   ])('gives $note inline', async ({ body, seen }) => {
-    const { result, arrived } = await during((kong) => kong.call('kong.request.get_raw_body'), { method: 'POST', ...(body ? { body } : {}) })
+    const { result, arrived } = await during((kong) => kong.call('kong.request.get_raw_body'), {
+      method: 'POST',
+      ...(body ? { body } : {}),
+    })
     expect(Buffer.from(result['content'] as Uint8Array).toString()).toBe(seen)
     expect(arrived?.body).toBe(seen)
   })
@@ -78,7 +86,11 @@ describe('kong.request.get_raw_body', () => {
   })
 
   it('keeps in memory what the buffer of kong.conf holds', async () => {
-    const { result } = await during((kong) => kong.call('kong.request.get_raw_body'), { method: 'POST', body: 'z'.repeat(60_000) }, { conf: { bodyBufferBytes: 65_536 } })
+    const { result } = await during(
+      (kong) => kong.call('kong.request.get_raw_body'),
+      { method: 'POST', body: 'z'.repeat(60_000) },
+      { conf: { bodyBufferBytes: 65_536 } },
+    )
     expect((result['content'] as Uint8Array).length).toBe(60_000)
   })
 })
@@ -105,13 +117,26 @@ describe('kong.nginx.get_var', () => {
     { name: 'no_such_variable', value: '' },
     { name: 'constructor', value: '' },
   ])('$name', async ({ name, value }) => {
-    const headers = ['Host', 'UPPER.test:81', 'X-Two', 'a', 'X-Two', 'b', 'Content-Type', 'text/x', 'Content-Length', '0']
+    const headers = [
+      'Host',
+      'UPPER.test:81',
+      'X-Two',
+      'a',
+      'X-Two',
+      'b',
+      'Content-Type',
+      'text/x',
+      'Content-Length',
+      '0',
+    ]
     const { result } = await during((kong) => kong.getVar(name), { method: 'POST', path: '/r/%41?x=1', headers })
     expect(result).toEqual(typeof value === 'string' ? value : expect.stringMatching(value))
   })
 
   it('answers nil with a frame without bytes', async () => {
-    const { result } = await during((kong) => kong.raw('kong.nginx.get_var', pdkCalls['kong.nginx.get_var'].takes.encode({ v: 'nothing' }).finish()))
+    const { result } = await during((kong) =>
+      kong.raw('kong.nginx.get_var', pdkCalls['kong.nginx.get_var'].takes.encode({ v: 'nothing' }).finish()),
+    )
     expect(result).toHaveLength(0)
   })
 })
@@ -130,7 +155,9 @@ describe('kong.ctx.shared', () => {
       await kong.setShared('k', value)
       return kong.getShared('k')
     })
-    expect(result === null || typeof result !== 'object' || Array.isArray(result) ? result : { ...(result as object) }).toEqual(back)
+    expect(
+      result === null || typeof result !== 'object' || Array.isArray(result) ? result : { ...(result as object) },
+    ).toEqual(back)
   })
 
   it('is empty for each request, and has nothing under a name of its own', async () => {
@@ -142,7 +169,9 @@ describe('kong.ctx.shared', () => {
 describe('headers for the upstream', () => {
   const given = ['Host', 'h', 'X-A', '1', 'x-a', '2', 'X-B', 'keep']
   const linesOf = (arrived: Arrived | undefined, lower: string): (string | undefined)[] =>
-    (arrived?.rawHeaders ?? []).flatMap((name, at) => (at % 2 === 0 && name.toLowerCase() === lower ? [arrived?.rawHeaders[at + 1]] : []))
+    (arrived?.rawHeaders ?? []).flatMap((name, at) =>
+      at % 2 === 0 && name.toLowerCase() === lower ? [arrived?.rawHeaders[at + 1]] : [],
+    )
 
   it.each([
     { note: 'one value replaces every occurrence', value: 'new', lines: ['new'] },
@@ -160,12 +189,18 @@ describe('headers for the upstream', () => {
   })
 
   it('set_headers replaces those it names and leaves the others', async () => {
-    const { arrived } = await during((kong) => kong.call('kong.service.request.set_headers', { fields: { 'x-a': toValue('n'), 'X-C': toValue(['1', '2']) } }), { headers: given })
+    const { arrived } = await during(
+      (kong) =>
+        kong.call('kong.service.request.set_headers', { fields: { 'x-a': toValue('n'), 'X-C': toValue(['1', '2']) } }),
+      { headers: given },
+    )
     expect(['x-a', 'x-b', 'x-c'].map((name) => linesOf(arrived, name))).toEqual([['n'], ['keep'], ['1', '2']])
   })
 
   it('clear_header removes every occurrence, whatever its case', async () => {
-    const { arrived } = await during((kong) => kong.call('kong.service.request.clear_header', { v: 'x-A' }), { headers: given })
+    const { arrived } = await during((kong) => kong.call('kong.service.request.clear_header', { v: 'x-A' }), {
+      headers: given,
+    })
     expect(linesOf(arrived, 'x-a')).toEqual([])
   })
 
@@ -184,7 +219,9 @@ describe('headers for the upstream', () => {
 
   it('headers past the ones a plugin can see are cleared by name all the same', async () => {
     const many = ['Host', 'h', ...Array.from({ length: 120 }, (_, at) => [`x-${at}`, 'v']).flat(), 'X-A', 'hidden']
-    const { arrived } = await during((kong) => kong.call('kong.service.request.clear_header', { v: 'X-A' }), { headers: many })
+    const { arrived } = await during((kong) => kong.call('kong.service.request.clear_header', { v: 'X-A' }), {
+      headers: many,
+    })
     expect(linesOf(arrived, 'x-a')).toEqual([])
     expect(linesOf(arrived, 'x-119')).toEqual(['v'])
   })
@@ -215,7 +252,10 @@ describe('the rest of the PDK', () => {
   })
 
   it('get_route and get_service give ids, names and where the service is', async () => {
-    const { result } = await during(async (kong) => ({ route: await kong.call('kong.router.get_route'), service: await kong.call('kong.router.get_service') }))
+    const { result } = await during(async (kong) => ({
+      route: await kong.call('kong.router.get_route'),
+      service: await kong.call('kong.router.get_service'),
+    }))
     expect(result.route).toMatchObject({ name: 'r', service: { id: result.service['id'] } })
     expect(result.service).toMatchObject({ name: 's', protocol: 'http', host: '127.0.0.1', path: '/base' })
   })

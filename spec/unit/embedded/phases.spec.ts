@@ -8,7 +8,7 @@ const trail =
   async (kong) => {
     const before = await kong.getShared('trail')
     await kong.setShared('trail', `${typeof before === 'string' ? `${before} ` : ''}${word}`)
-    await kong.setHeader('X-Trail', String(await kong.getShared('trail')))
+    await kong.setHeader('X-Trail', await kong.getShared('trail'))
   }
 
 /** A plugin that says which of its configurations runs. */
@@ -18,15 +18,18 @@ const which: TestPlugin = {
   access: async (kong, config) => kong.exit(200, String(config['at'])),
 }
 
-async function serve(plugins: readonly TestPlugin[], uses: string, options = {}): Promise<{ world: World; upstream: Awaited<ReturnType<typeof startUpstream>> }> {
+async function serve(
+  plugins: readonly TestPlugin[],
+  uses: string,
+  options = {},
+): Promise<{ world: World; upstream: Awaited<ReturnType<typeof startUpstream>> }> {
   const upstream = await startUpstream()
   const yml = `services: [{ name: s, url: 'http://127.0.0.1:${upstream.port}', routes: [{ name: r, paths: [/r] }] }]\nplugins:\n${uses}`
   return { world: await startWorld(yml, plugins, options), upstream }
 }
 
-async function logOf(world: World, plugin = 'logger'): Promise<Record<string, Record<string, unknown>>> {
+async function logOf(plugin = 'logger'): Promise<Record<string, Record<string, unknown>>> {
   await eventually(() => logged.has(plugin))
-  void world
   return logged.get(plugin) as Record<string, Record<string, unknown>>
 }
 const logged = new Map<string, unknown>()
@@ -57,8 +60,16 @@ describe('the embedded gateway runs plugins like Kong', () => {
     { note: 'service before everything', scopes: ['global', 'service'], wins: 'service' },
     { note: 'everything when there is no other', scopes: ['global'], wins: 'global' },
   ])('with the most particular settings: $note', async ({ scopes, wins }) => {
-    const scope: Record<string, string> = { global: '', service: 'service: s,', route: 'route: r,', both: 'route: r, service: s,' }
-    const { world } = await serve([which], scopes.map((at) => `- { name: which, ${scope[at] ?? ''} config: { at: ${at} } }\n`).join(''))
+    const scope: Record<string, string> = {
+      global: '',
+      service: 'service: s,',
+      route: 'route: r,',
+      both: 'route: r, service: s,',
+    }
+    const { world } = await serve(
+      [which],
+      scopes.map((at) => `- { name: which, ${scope[at] ?? ''} config: { at: ${at} } }\n`).join(''),
+    )
     expect((await ask(world.url, '/r')).body).toBe(wins)
   })
 
@@ -71,12 +82,18 @@ describe('the embedded gateway runs plugins like Kong', () => {
   })
 
   it('but not one that is disabled', async () => {
-    const { world } = await serve([which], '- { name: which, config: { at: global } }\n- { name: which, route: r, enabled: false, config: { at: route } }')
+    const { world } = await serve(
+      [which],
+      '- { name: which, config: { at: global } }\n- { name: which, route: r, enabled: false, config: { at: route } }',
+    )
     expect((await ask(world.url, '/r')).body).toBe('global')
   })
 
   it('starting an instance when it is first needed, once for each configuration', async () => {
-    const { world } = await serve([which], '- { name: which, config: { at: global } }\n- { name: which, route: r, config: { at: route } }')
+    const { world } = await serve(
+      [which],
+      '- { name: which, config: { at: global } }\n- { name: which, route: r, config: { at: route } }',
+    )
     expect(world.plugins.started).toEqual([])
     await Promise.all([ask(world.url, '/r'), ask(world.url, '/r'), ask(world.url, '/r')])
     expect(world.plugins.started.map(({ config }) => config['at'])).toEqual(['route'])
@@ -88,9 +105,9 @@ describe('kong.response.exit', () => {
     name: 'exits',
     priority: 100,
     access: async (kong: Kong) => kong.exit(status, body, headers),
-    log: async () => undefined,
+    log: () => Promise.resolve(),
   })
-  const later: TestPlugin = { name: 'later', priority: 50, access: trail('later'), log: async () => undefined }
+  const later: TestPlugin = { name: 'later', priority: 50, access: trail('later'), log: () => Promise.resolve() }
 
   it('answers, skips the plugins after it and the upstream, and all of them still log', async () => {
     const { world, upstream } = await serve([exits(418, 'no'), later], '- name: exits\n- name: later')
@@ -102,10 +119,21 @@ describe('kong.response.exit', () => {
   })
 
   it('sends its headers, one line for each of a list, and the length of the body in bytes', async () => {
-    const { world } = await serve([exits(401, 'nö', { 'WWW-Authenticate': ['A', 'B'], 'X-Number': 5, 'Content-Type': 'text/x' })], '- name: exits')
+    const { world } = await serve(
+      [exits(401, 'nö', { 'WWW-Authenticate': ['A', 'B'], 'X-Number': 5, 'Content-Type': 'text/x' })],
+      '- name: exits',
+    )
     const { rawHeaders } = await ask(world.url, '/r')
     const lines = rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [`${name}: ${rawHeaders[at + 1] ?? ''}`] : []))
-    expect(lines).toEqual(expect.arrayContaining(['WWW-Authenticate: A', 'WWW-Authenticate: B', 'X-Number: 5', 'Content-Type: text/x', 'Content-Length: 3']))
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'WWW-Authenticate: A',
+        'WWW-Authenticate: B',
+        'X-Number: 5',
+        'Content-Type: text/x',
+        'Content-Length: 3',
+      ]),
+    )
   })
 
   it('sends bytes as they are', async () => {
@@ -118,7 +146,10 @@ describe('kong.response.exit', () => {
   it("carries Kong's own headers and none of an upstream", async () => {
     const { world } = await serve([exits(200, '')], '- name: exits')
     const { headers } = await ask(world.url, '/r')
-    expect(headers).toMatchObject({ server: 'kong/3.9.3', 'x-kong-response-latency': expect.stringMatching(/^\d+$/) as string })
+    expect(headers).toMatchObject({
+      server: 'kong/3.9.3',
+      'x-kong-response-latency': expect.stringMatching(/^\d+$/) as string,
+    })
     expect(headers['x-kong-request-id']).toMatch(/^[0-9a-f]{32}$/)
     expect(headers).not.toHaveProperty('via')
     expect(headers).not.toHaveProperty('x-kong-proxy-latency')
@@ -152,8 +183,12 @@ describe('the log phase', () => {
   it('says of a proxied request what Kong says', async () => {
     const { world, upstream } = await serve([logger], '- name: logger')
     logged.clear()
-    await ask(world.url, '/r/x?a=1&b&a=2', { method: 'POST', headers: { authorization: 'Bearer secret', 'x-two': ['1', '2'] }, body: 'hello' })
-    const log = await logOf(world)
+    await ask(world.url, '/r/x?a=1&b&a=2', {
+      method: 'POST',
+      headers: { authorization: 'Bearer secret', 'x-two': ['1', '2'] },
+      body: 'hello',
+    })
+    const log = await logOf()
     expect(log).toMatchObject({
       request: {
         id: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
@@ -173,26 +208,37 @@ describe('the log phase', () => {
       workspace_name: 'default',
       tries: [{ ip: '127.0.0.1', port: upstream.port }],
     })
-    expect(log['latencies']).toEqual({ request: expect.any(Number) as number, kong: expect.any(Number) as number, proxy: expect.any(Number) as number, receive: expect.any(Number) as number })
+    expect(log['latencies']).toEqual({
+      request: expect.any(Number) as number,
+      kong: expect.any(Number) as number,
+      proxy: expect.any(Number) as number,
+      receive: expect.any(Number) as number,
+    })
     expect(log['request']?.['size']).toBeGreaterThan(100)
     expect(log['response']?.['size']).toBeGreaterThan(100)
     expect(log).not.toHaveProperty('authenticated_entity')
   })
 
   it('names whom a plugin authenticated', async () => {
-    const authenticates: TestPlugin = { name: 'authenticates', access: async (kong) => void (await kong.call('kong.client.authenticate', { credential: { id: 'alice' } })) }
+    const authenticates: TestPlugin = {
+      name: 'authenticates',
+      access: async (kong) => await kong.call('kong.client.authenticate', { credential: { id: 'alice' } }),
+    }
     const { world } = await serve([logger, authenticates], '- name: logger\n- name: authenticates')
     logged.clear()
     await ask(world.url, '/r')
-    expect((await logOf(world))['authenticated_entity']).toEqual({ id: 'alice', consumer_id: '' })
+    expect((await logOf())['authenticated_entity']).toEqual({ id: 'alice', consumer_id: '' })
   })
 
   it('runs for a request without route, with what applies to every request', async () => {
     const { world } = await serve([logger], '- name: logger')
     logged.clear()
     const reply = await ask(world.url, '/nowhere')
-    expect(JSON.parse(reply.body)).toEqual({ message: 'no Route matched with those values', request_id: reply.headers['x-kong-request-id'] })
-    expect(await logOf(world)).toMatchObject({ response: { status: 404 }, source: 'kong', latencies: { proxy: -1 } })
+    expect(JSON.parse(reply.body)).toEqual({
+      message: 'no Route matched with those values',
+      request_id: reply.headers['x-kong-request-id'],
+    })
+    expect(await logOf()).toMatchObject({ response: { status: 404 }, source: 'kong', latencies: { proxy: -1 } })
   })
 
   it('sees what the access phase shared, and the headers it set', async () => {
@@ -204,7 +250,11 @@ describe('the log phase', () => {
         await kong.setHeader('X-Set', 'yes')
       },
       log: async (kong) => {
-        seen = [await kong.getShared('id'), (await kong.getHeaders())['x-set'], (await kong.call('kong.router.get_service'))['name']]
+        seen = [
+          await kong.getShared('id'),
+          (await kong.getHeaders())['x-set'],
+          (await kong.call('kong.router.get_service'))['name'],
+        ]
       },
     }
     const { world } = await serve([both], '- name: both')
@@ -213,12 +263,18 @@ describe('the log phase', () => {
     expect(seen).toEqual([42, 'yes', 's'])
   })
 
-  it.each(['kong.nginx.get_var', 'kong.client.get_forwarded_ip', 'kong.response.exit'] as const)('has no request left for %s', async (name) => {
-    const calls: TestPlugin = { name: 'calls', log: async (kong) => void (await kong.call(name, { v: 'uri', status: 200 })) }
-    const { world } = await serve([calls], '- name: calls')
-    await ask(world.url, '/r')
-    await eventually(() => world.log.some((line) => line.includes(`${name} cannot be called in log phase`)))
-  })
+  it.each(['kong.nginx.get_var', 'kong.client.get_forwarded_ip', 'kong.response.exit'] as const)(
+    'has no request left for %s',
+    async (name) => {
+      const calls: TestPlugin = {
+        name: 'calls',
+        log: async (kong) => await kong.call(name, { v: 'uri', status: 200 }),
+      }
+      const { world } = await serve([calls], '- name: calls')
+      await ask(world.url, '/r')
+      await eventually(() => world.log.some((line) => line.includes(`${name} cannot be called in log phase`)))
+    },
+  )
 
   it('is waited for when the gateway closes', async () => {
     let isDone = false
@@ -241,12 +297,39 @@ describe('a plugin that fails', () => {
   const expected500 = { message: 'An unexpected error occurred' }
 
   it.each([
-    { note: 'by a call Kong does not have', access: async (kong: Kong) => void (await kong.raw('kong.magic', Buffer.alloc(0))), reason: 'method "kong.magic" not found' },
-    { note: 'by a call that is not for access', access: async (kong: Kong) => void (await kong.call('kong.log.serialize')), reason: 'cannot be called in access phase' },
-    { note: 'by authenticating nobody', access: async (kong: Kong) => void (await kong.call('kong.client.authenticate')), reason: 'either credential or consumer' },
-    { note: 'by asking for no headers at all', access: async (kong: Kong) => void (await kong.getHeaders(0)), reason: 'max_headers must be >= 1' },
-    { note: 'by a header of a wrong kind', access: async (kong: Kong) => kong.setHeader('X-A', { a: 'b' }), reason: 'invalid header value for "X-A"' },
-    { note: 'by hanging up in the middle', access: async (kong: Kong) => { await kong.getVar('uri'); kong.hangUp() }, reason: 'connection closed in the middle of the event' },
+    {
+      note: 'by a call Kong does not have',
+      access: async (kong: Kong) => await kong.raw('kong.magic', Buffer.alloc(0)),
+      reason: 'method "kong.magic" not found',
+    },
+    {
+      note: 'by a call that is not for access',
+      access: async (kong: Kong) => await kong.call('kong.log.serialize'),
+      reason: 'cannot be called in access phase',
+    },
+    {
+      note: 'by authenticating nobody',
+      access: async (kong: Kong) => await kong.call('kong.client.authenticate'),
+      reason: 'either credential or consumer',
+    },
+    {
+      note: 'by asking for no headers at all',
+      access: async (kong: Kong) => await kong.getHeaders(0),
+      reason: 'max_headers must be >= 1',
+    },
+    {
+      note: 'by a header of a wrong kind',
+      access: async (kong: Kong) => kong.setHeader('X-A', { a: 'b' }),
+      reason: 'invalid header value for "X-A"',
+    },
+    {
+      note: 'by hanging up in the middle',
+      access: async (kong: Kong) => {
+        await kong.getVar('uri')
+        kong.hangUp()
+      },
+      reason: 'closed in the middle of the event',
+    },
   ])('$note is answered with 500, and nothing goes upstream', async ({ access, reason }) => {
     const { world, upstream } = await serve([{ name: 'fails', access }], '- name: fails')
     const reply = await ask(world.url, '/r')

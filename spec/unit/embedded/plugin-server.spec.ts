@@ -30,7 +30,8 @@ plugins: [{ name: says-pid, route: pid }, { name: dies, route: die }]`,
   return { gateway, log }
 }
 
-const pidOf = async (gateway: Gateway): Promise<number> => (JSON.parse((await ask(gateway.url, '/pid')).body) as { pid: number }).pid
+const pidOf = async (gateway: Gateway): Promise<number> =>
+  (JSON.parse((await ask(gateway.url, '/pid')).body) as { pid: number }).pid
 
 describe('the embedded gateway runs the plugin server like Kong', () => {
   it('in an environment that is all but empty, its output in the log, ended by SIGTERM', async () => {
@@ -50,7 +51,10 @@ describe('the embedded gateway runs the plugin server like Kong', () => {
     process.kill(before, 'SIGKILL')
     await eventually(() => gateway.pluginServerPid() !== before)
     const meanwhile = await ask(gateway.url, '/pid')
-    expect([meanwhile.status, JSON.parse(meanwhile.body)]).toEqual([500, expect.objectContaining({ message: 'An unexpected error occurred' })])
+    expect([meanwhile.status, JSON.parse(meanwhile.body)]).toEqual([
+      500,
+      expect.objectContaining({ message: 'An unexpected error occurred' }),
+    ])
     await expect.poll(async () => (await ask(gateway.url, '/pid')).status, { timeout: 10_000 }).toBe(200)
     expect(await pidOf(gateway)).not.toBe(before)
     expect(log.join()).toContain('it is started again')
@@ -66,10 +70,10 @@ describe('the embedded gateway runs the plugin server like Kong', () => {
     const start = startGateway({
       configFile: join(folder, 'kong.yml'),
       proxyListen: { host: '127.0.0.1', port: 0 },
-      pluginServer: { socket: join(folder, 'nobody.sock'), start: ['/bin/false'] },
+      pluginServer: { socket: join(folder, 'nobody.sock'), start: ['/bin/false'], startTimeoutMs: 300 },
     })
     await expect(start).rejects.toThrow(/no plugin server listens on .*nobody\.sock/)
-  }, 15_000)
+  })
 })
 
 describe('the embedded gateway speaks to the plugin server like Kong', () => {
@@ -106,8 +110,11 @@ describe('the embedded gateway speaks to the plugin server like Kong', () => {
 
   it('on one connection for one event after the other', async () => {
     const upstream = await startUpstream()
-    const passes: TestPlugin = { name: 'answers', access: async (kong) => void (await kong.getVar('uri')) }
-    const world = await startWorld(`services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: answers }]`, [passes])
+    const passes: TestPlugin = { name: 'answers', access: async (kong) => await kong.getVar('uri') }
+    const world = await startWorld(
+      `services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: answers }]`,
+      [passes],
+    )
     await ask(world.url, '/')
     const before = world.plugins.connections()
     for (let count = 0; count < 10; count++) expect((await ask(world.url, '/')).status).toBe(200)
@@ -126,7 +133,10 @@ describe('the embedded gateway speaks to the plugin server like Kong', () => {
         running--
       },
     }
-    const world = await startWorld(`services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: answers }]`, [slow])
+    const world = await startWorld(
+      `services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: answers }]`,
+      [slow],
+    )
     await Promise.all(Array.from({ length: 8 }, () => ask(world.url, '/')))
     expect(most).toBe(8)
   })

@@ -35,8 +35,8 @@ export interface TestPlugin {
   readonly priority?: number
   readonly fields?: readonly object[]
   readonly phases?: readonly string[]
-  readonly access?: (kong: Kong, config: Record<string, unknown>) => Promise<void>
-  readonly log?: (kong: Kong, config: Record<string, unknown>) => Promise<void>
+  readonly access?: (kong: Kong, config: Record<string, unknown>) => Promise<unknown>
+  readonly log?: (kong: Kong, config: Record<string, unknown>) => Promise<unknown>
 }
 
 export interface TestPluginServer {
