@@ -97,7 +97,7 @@ async function runStages<C>(
   definition: PluginDefinition<C>,
   { stages, fault, runtime, route }: Prepared,
 ): Promise<void> {
-  const port = new KongPort(kong)
+  const port = new KongPort(kong, definition.stages.length === stageNames.length)
   const first = definition.stages[0]?.name
   const begun = first === stageNames[0] ? await beginCall(kong, runtime) : await resumeCall(kong, runtime)
   const { call } = begun

@@ -3,13 +3,15 @@ import type { Port } from '../../lib/context/stage.ts'
 import type { HeaderValue, Kong } from './pdk.ts'
 
 export class KongPort implements Port {
+  readonly isWholeChain: boolean
   readonly #kong: Kong
   readonly #headers: Record<string, HeaderValue> = {}
   #dropQuery = false
   #upstream: string | undefined
 
-  constructor(kong: Kong) {
+  constructor(kong: Kong, isWholeChain: boolean) {
     this.#kong = kong
+    this.isWholeChain = isWholeChain
   }
 
   async body(): Promise<Uint8Array> {

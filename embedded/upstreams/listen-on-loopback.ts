@@ -28,9 +28,14 @@ export async function listenOnLoopback(
   return (server.address() as AddressInfo).port
 }
 
-/** Is this text an IPv4 address in 127.0.0.0/8? */
+/**
+ * Is this text an IPv4 address in 127.0.0.0/8?
+ *
+ * Inside a container the loopback is nobody else's: there, and only where KMCP_IN_CONTAINER says so (docker-compose.yml),
+ * 0.0.0.0 will do; what is published is up to the container's owner.
+ */
 export function isLoopback(host: string): boolean {
-  return isIPv4(host) && host.startsWith('127.')
+  return (isIPv4(host) && host.startsWith('127.')) || (host === '0.0.0.0' && process.env.KMCP_IN_CONTAINER === '1')
 }
 
 /** Stops listening and drops the connections that are still open; event streams would otherwise hold it up forever. */

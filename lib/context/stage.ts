@@ -15,6 +15,11 @@ export type StageEnd =
 
 /** The few things a stage may ask of the host. Each method that returns a promise is one PDK call. */
 export interface Port {
+  /**
+   * All stages run in this one event: what is answered here never reaches Kong's plugins of lower priority, so there
+   * the inner request of an exchange is the one they see.
+   */
+  readonly isWholeChain: boolean
   /** The request body's bytes, read once. */
   body(): Promise<Uint8Array>
   /** Makes Kong count and log this caller under a credential id. */

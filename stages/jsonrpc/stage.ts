@@ -33,7 +33,9 @@ function prepareJsonrpc(config: JsonrpcConfig, runtime: Runtime): Stage {
     call.message = read.message
     call.target = read.target
     call.bodyDigest = bodyDigest
-    port.setHeader(rateHeader, rateKey(call, read.message, read.target))
+    // A list is counted once: see the oauth stage.
+    const who = call.exchangeOf !== undefined && !port.isWholeChain ? call.id : call.principal ? credentialId(call.principal) : 'nobody'
+    port.setHeader(rateHeader, rateKey(who, read.message, read.target))
     return undefined
   }
 }
@@ -45,9 +47,8 @@ function foreignExchange(call: Call, bodyDigest: string, runtime: Runtime): Refu
   return outer?.bodyDigest === bodyDigest ? undefined : { why: 'exchange_pass_unknown' }
 }
 
-/** `<credential>:<tool or method>`; a header can say no more than visible ASCII, so the name is escaped. */
-function rateKey(call: Call, message: Message, target: Target): string {
-  const who = call.exchangeOf !== undefined ? call.id : call.principal ? credentialId(call.principal) : 'nobody'
+/** `<credential>:<tool or method>`: a header can say no more than visible ASCII, so the name is escaped. */
+function rateKey(who: string, message: Message, target: Target): string {
   const what = target.kind === 'tool' ? `tool/${target.name}` : 'method' in message ? message.method : message.kind
   return `${who}:${encodeURIComponent(what.toWellFormed().slice(0, 256))}`
 }

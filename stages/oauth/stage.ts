@@ -38,8 +38,10 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
     if (pass !== undefined) {
       const refused = takeOver(call, pass, runtime)
       if (refused) return { refuse: refused }
-      // A credential of its own, so that Kong's rate limiting does not count the same list twice.
-      await port.authenticate(`mcp-exchange-${call.id}`)
+      // Kong's rate limiting counts a list once: with the six plugins it has seen the outer request, and the inner one
+      // gets a credential of its own; behind mcp-gateway it sees only the inner one.
+      const counted = port.isWholeChain && call.principal
+      await port.authenticate(counted ? credentialId(counted) : `mcp-exchange-${call.id}`)
       return undefined
     }
     const metadata = metadataAnswer(request.verb, request.path, config)

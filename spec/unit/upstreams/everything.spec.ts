@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Everything } from '../../../embedded/upstreams/everything/start-everything.ts'
 import { startEverything } from '../../../embedded/upstreams/everything/start-everything.ts'
-import type { OpenClient } from './open-client.ts'
-import { legacyKinds, openClient } from './open-client.ts'
+import type { OpenClient } from '../../support/open-client.ts'
+import { legacyKinds, openClient } from '../../support/open-client.ts'
 
 /** An address of its own, where the system has more than one on the loopback without being set up for it. */
 const host = process.platform === 'linux' ? '127.0.0.3' : '127.0.0.1'

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { closeServer, listenOnLoopback } from '../../../embedded/upstreams/listen-on-loopback.ts'
 import type { Jira } from '../../../embedded/upstreams/jira/start-jira.ts'
 import { startJira } from '../../../embedded/upstreams/jira/start-jira.ts'
-import { everyKind, openClient } from './open-client.ts'
+import { everyKind, openClient } from '../../support/open-client.ts'
 
 const issuer = 'https://gateway.example'
 const audience = 'jira'

@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Jira } from '../../../embedded/upstreams/jira/start-jira.ts'
 import { startJira } from '../../../embedded/upstreams/jira/start-jira.ts'
-import type { OpenClient } from './open-client.ts'
-import { everyKind, legacyKinds, openClient } from './open-client.ts'
+import type { OpenClient } from '../../support/open-client.ts'
+import { everyKind, legacyKinds, openClient } from '../../support/open-client.ts'
 
 let jira: Jira
 const defects: string[] = []

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { openClient } from './open-client.ts'
+import { openClient } from '../../support/open-client.ts'
 import { runProcess } from './run-process.ts'
 
 const programs = [
