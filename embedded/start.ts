@@ -34,6 +34,7 @@ try {
   const world = await startWorld({ port, runDir, startHost: values.kong ? startKongHost : startEmbeddedHost })
   const tokens = await Promise.all(people.map(async (person) => [person, { token: await world.token(person) }] as const))
   const { gateway, issuer, routes, auditDir, upstreams, resource } = world
+  await untilEverythingAnswers(routes, tokens[0]?.[1].token ?? '')
   const ready = {
     gateway,
     issuer,
@@ -62,4 +63,25 @@ try {
 } catch (error) {
   console.error(`could not start: ${error instanceof Error ? error.message : String(error)}`)
   process.exit(1)
+}
+
+/** Ready means: a real session of the admin opens on every route, through every stage, on the server behind it. */
+async function untilEverythingAnswers(routes: readonly { url: string }[], token: string): Promise<void> {
+  const initialize = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'npm start', version: '1' } }
+  for (const { url } of routes) {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: initialize }),
+    })
+    const answer = await response.text()
+    if (response.status !== 200) throw new Error(`${url} answered ${response.status}: ${answer.slice(0, 200)}`)
+    const session = response.headers.get('mcp-session-id')
+    const ends = { authorization: `Bearer ${token}`, ...(session === null ? {} : { 'mcp-session-id': session }) }
+    await (await fetch(url, { method: 'DELETE', headers: ends })).body?.cancel()
+  }
 }

@@ -65,6 +65,12 @@ export class Trail {
     })
   }
 
+  /** Gives the file back; the next record begins a new one. */
+  async close(): Promise<void> {
+    await this.#file?.handle.close()
+    this.#file = undefined
+  }
+
   async #drain(): Promise<void> {
     this.#writing = true
     while (this.#queue.length > 0) {

@@ -16,6 +16,7 @@ import { bundledPlugins } from './bundled/index.ts'
 import type { BundledPlugin } from './bundled/index.ts'
 import { ConfigError, parsePluginSchema, readConfig } from './config.ts'
 import type { Config, PluginSchema } from './config.ts'
+import type { KongConf } from './kong-conf.ts'
 import { externalPlugin, finish, handle, refuse } from './phases.ts'
 import type { Machinery } from './phases.ts'
 import { emptyPlan, makePlanner } from './plan.ts'
@@ -32,6 +33,7 @@ import { BodyFailure } from './request-body.ts'
 import { maxHeadBytes } from './screening.ts'
 
 export { ConfigError } from './config.ts'
+export { readKongConf } from './kong-conf.ts'
 
 export interface GatewayOptions {
   /** the declarative Kong file */
@@ -53,17 +55,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** addresses of names, in the form of /etc/hosts; other names go to the system's resolver */
   readonly hostsFile?: string
-  /** what the deployment's kong.conf says otherwise than Kong's defaults */
-  readonly conf?: {
-    /** `client_body_buffer_size` in bytes: longer bodies are put in a file; default 8192 */
-    readonly bodyBufferBytes?: number
-    /** `client_max_body_size` in bytes: longer bodies are refused with 413; default 0, no limit */
-    readonly maxBodyBytes?: number
-    /** `lua_max_req_headers`: how many header lines plugins see when they do not say how many; default 100 */
-    readonly maxRequestHeaders?: number
-    /** `headers`: which of its own headers Kong shows; default all of these */
-    readonly headers?: readonly ('server_tokens' | 'latency_tokens' | 'x-kong-request-id')[]
-  }
+  /** what the deployment's kong.conf says otherwise than Kong's defaults: see readKongConf */
+  readonly conf?: KongConf
   /** gets what Kong would write to its error log, line by line; default: nowhere */
   readonly log?: (line: string) => void
 }

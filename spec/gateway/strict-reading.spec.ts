@@ -41,7 +41,8 @@ interface Ask {
   readonly headers?: readonly (readonly [string, string])[]
   readonly without?: readonly string[]
   readonly body?: string | Uint8Array
-  readonly framing?: RawRequest['framing']
+  readonly framing?: NonNullable<RawRequest['framing']>
+  readonly timeoutMs?: number
 }
 
 /**
@@ -305,7 +306,6 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
     rows: [
       refused('T60 one byte over 4 MiB', 413, -32600, 'body_too_large', body((door) => filled(door, fourMiB + 1))),
       refused('one byte over 4 MiB in chunks', 413, -32600, 'body_too_large', body((door) => filled(door, fourMiB + 1), { framing: 'chunked' })),
-      { note: '5 MiB and one byte, which nginx refuses', ask: body((door) => filled(door, 5 * 1024 * 1024 + 1)), status: 413 },
       refused('T60 5,000 deep', 400, -32600, 'json.too_deep', body(withArgument(nested(5_000)))),
       refused('65 deep', 400, -32600, 'json.too_deep', body(withArgument(nested(62)))),
       refused('100,001 values', 400, -32600, 'json.too_many_values', body(withArgument(manyKeys(100_000)))),
@@ -489,7 +489,6 @@ describe.skipIf(skipReason)('one strict reading', () => {
   let gateway: GatewayUnderTest
   let seenBy: Record<Door['route'], RecordingUpstream>
   let session: string
-  let others: string
 
   beforeAll(async () => {
     seenBy = { jira: await RecordingUpstream.start(), everything: await RecordingUpstream.start() }
@@ -500,7 +499,6 @@ describe.skipIf(skipReason)('one strict reading', () => {
     seenBy.jira.leadTo(gateway.upstreams.jira)
     seenBy.everything.leadTo(gateway.upstreams.everything)
     session = await openSession('bob')
-    others = await openSession('alice')
     // From the first request on, a route's refusals are on record before the client learns of them.
     expect((await ask(doors[0] as Door, { body: text(call((doors[0] as Door).allowed)) })).status).toBe(200)
   })
@@ -527,14 +525,8 @@ describe.skipIf(skipReason)('one strict reading', () => {
   }
 
   const ask = async (door: Door, request: Ask): Promise<RawAnswer> => {
-    const { verb, target = `/mcp/${door.route}`, body: payload, framing } = request
-    return sendRaw(gateway.gateway, {
-      target,
-      headers: await usual(door, request),
-      ...(verb === undefined ? {} : { verb }),
-      ...(payload === undefined ? {} : { body: payload }),
-      ...(framing === undefined ? {} : { framing }),
-    })
+    const { headers: _more, without: _less, target = `/mcp/${door.route}`, ...rest } = request
+    return sendRaw(gateway.gateway, { target, ...rest, headers: await usual(door, request) })
   }
 
   describe.each(doors)('on $route', (door) => {
@@ -612,7 +604,8 @@ describe.skipIf(skipReason)('one strict reading', () => {
     it('24 the query does not reach the server', async () => {
       for (const query of ['?', '?x=1', '?sessionId=1&access_token=canary', '?a=%0d%0a&b=/../x']) {
         expect((await ask(door, { target: `/mcp/${door.route}${query}`, body: text(call(door.allowed)) })).status).toBe(200)
-        expect(seenBy[door.route].requests.at(-1)?.target).toBe('/mcp')
+        // A question mark with nothing after it may stay.
+        expect(seenBy[door.route].requests.at(-1)?.target.replace(/\?$/, '')).toBe('/mcp')
       }
     })
 
@@ -636,11 +629,16 @@ describe.skipIf(skipReason)('one strict reading', () => {
     it('10 a body that stops short of its length goes nowhere', async () => {
       const before = await counters(door)
       const whole = text(call(door.allowed))
-      const request = ask(door, { headers: [['Content-Length', String(whole.length + 10)]], body: whole, framing: 'none' })
+      const headers = [['Content-Length', String(whole.length + 10)]] as const
       // Nothing more comes: nginx waits for the rest, and the client is the one to give up.
-      await expect(Promise.race([request, new Promise((resolve) => setTimeout(resolve, 500, 'waits'))])).resolves.toBe('waits')
+      await expect(ask(door, { headers, body: whole, framing: 'none', timeoutMs: 500 })).rejects.toThrow('no end')
       expect((await counters(door)).upstream).toEqual(before.upstream)
-      await request.catch(() => undefined)
+    })
+
+    it('10 what is over Kong’s own limit is 413 too, whoever says so', async () => {
+      const before = await counters(door)
+      expect((await ask(door, { body: filled(door, 5 * 1024 * 1024 + 1) })).status).toBe(413)
+      expect((await counters(door)).upstream).toEqual(before.upstream)
     })
 
     it('10 both framings at once, or two lengths, are no request', async () => {
@@ -672,7 +670,27 @@ describe.skipIf(skipReason)('one strict reading', () => {
     expect((await gateway.send('jira', { as: 'bob', headers, json: rpc(allowed.method, allowed.params) })).status).toBe(404)
     expect((await gateway.send('jira', { as: 'bob', headers, verb: 'DELETE' })).status).toBe(404)
     expect((await gateway.send('jira', { as: 'alice', headers, json: rpc(allowed.method, allowed.params) })).status).toBe(200)
-    expect(others).not.toBe(session)
+  })
+
+  describe('gaps that are known: each of these turns red when it is closed', () => {
+    it.fails('22 a session of somebody else is not there, also where the server itself does not look', async () => {
+      const alices = await openSession('alice')
+      const { status } = await gateway.send('everything', { as: 'bob', headers: { 'mcp-session-id': alices }, json: rpc('ping') })
+      expect(status).toBe(404)
+    })
+
+    it.fails('26 T58 a page of another origin is refused', async () => {
+      const door = doors[0] as Door
+      const { status } = await ask(door, { headers: [['Origin', 'https://evil.example']], body: text(call(door.allowed)) })
+      expect(status).toBe(403)
+    })
+
+    it.fails('9 an answer to a question that was never asked does not reach the server', async () => {
+      const door = doors[0] as Door
+      const before = await counters(door)
+      await ask(door, { body: '{"jsonrpc":"2.0","id":7,"result":{}}' })
+      expect((await counters(door)).upstream).toEqual(before.upstream)
+    })
   })
 
   /** What has been counted so far: by the upstream itself, and stopped requests on record. */

@@ -18,6 +18,7 @@ export interface RawAnswer {
  * @property headers name and value of each line in order; `host` and `connection: close` are added
  * @property body    sent as it is, announced by content-length unless `framing` says otherwise
  * @property framing `chunked`: in chunks of 1000 bytes. `none`: the headers say how long the body is
+ * @property timeoutMs how long the whole answer may take, 20 s unless told
  */
 export interface RawRequest {
   readonly verb?: string
@@ -25,14 +26,13 @@ export interface RawRequest {
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: Uint8Array | string
   readonly framing?: 'length' | 'chunked' | 'none'
+  readonly timeoutMs?: number
 }
-
-const timeoutMs = 20_000
 
 /** Sends one request on a connection of its own and reads until the other side closes it. */
 export async function sendRaw(origin: string, request: RawRequest): Promise<RawAnswer> {
   const { hostname, port, host } = new URL(origin)
-  return parseAnswer(await talk(hostname, Number(port), bytesOf(request, host)))
+  return parseAnswer(await talk(hostname, Number(port), bytesOf(request, host), request.timeoutMs ?? 20_000))
 }
 
 /** The bytes of a request. */
@@ -60,7 +60,7 @@ function chunked(payload: Buffer): Buffer {
   return Buffer.concat([...parts, Buffer.from('0\r\n\r\n')])
 }
 
-function talk(host: string, port: number, bytes: Buffer): Promise<Buffer> {
+function talk(host: string, port: number, bytes: Buffer, timeoutMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     const socket = connect(port, host, () => socket.write(bytes))

@@ -278,6 +278,18 @@ describe('cors', () => {
       allowed: 'https://b.test',
     },
     {
+      note: 'not by the end of a host',
+      origins: "origins: ['(a|b)\\.test', 'x.test']",
+      origin: 'https://evil-a.test',
+      allowed: undefined,
+    },
+    {
+      note: 'by a host alone, whatever the scheme',
+      origins: "origins: ['(a|b)\\.test', 'x.test']",
+      origin: 'http://a.test',
+      allowed: 'http://a.test',
+    },
+    {
       note: 'not by a part of a regular expression',
       origins: "origins: ['https://(a|b)\\.test', 'x.test']",
       origin: 'https://b.test.evil',

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ConfigError } from '../../../embedded/gateway/start-gateway.ts'
+import { ConfigError, readKongConf } from '../../../embedded/gateway/start-gateway.ts'
 import { fromLuaPattern } from '../../../embedded/gateway/lua-pattern.ts'
 import { ask, startUpstream, startWorld, temporaryFolder } from './support/world.ts'
 import type { TestPlugin } from './support/plugin-server.ts'
@@ -303,6 +303,37 @@ describe('the embedded gateway hands a plugin its configuration as Kong does', (
     })
     expect(config).not.toHaveProperty('service_id')
   })
+})
+
+describe('kong.conf', () => {
+  it.each([
+    {
+      note: 'sizes with units',
+      text: 'nginx_http_client_max_body_size = 5m\nnginx_http_client_body_buffer_size=64k # buffer',
+      conf: { maxBodyBytes: 5 * 1024 * 1024, bodyBufferBytes: 65_536 },
+    },
+    { note: 'numbers', text: 'lua_max_req_headers = 200', conf: { maxRequestHeaders: 200 } },
+    {
+      note: 'headers',
+      text: 'headers = X-Kong-Request-Id, server_tokens',
+      conf: { headers: ['server_tokens', 'x-kong-request-id'] },
+    },
+    { note: 'headers off', text: 'headers = off', conf: { headers: [] } },
+    { note: 'nothing of what is for Kong alone, or commented out', text: 'database = off\n# headers = off', conf: {} },
+  ])('is read for $note', ({ text, conf }) => {
+    const file = join(temporaryFolder(), 'kong.conf')
+    writeFileSync(file, text)
+    expect(readKongConf(file)).toEqual(conf)
+  })
+
+  it.each(['headers = X-Kong-Proxy-Latency', 'nginx_http_client_max_body_size = 1g'])(
+    'is refused where it says `%s`',
+    (text) => {
+      const file = join(temporaryFolder(), 'kong.conf')
+      writeFileSync(file, text)
+      expect(() => readKongConf(file)).toThrow('does not understand')
+    },
+  )
 })
 
 describe('Lua patterns', () => {

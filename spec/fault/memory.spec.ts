@@ -1,0 +1,70 @@
+/** T05: denials leave nothing behind. KMCP_DENIALS=1000000 for the long run; the default keeps `npm test` short. */
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { toStruct, toValue } from '../../pluginserver/wire/messages.ts'
+import { eventually } from '../support/eventually.ts'
+import { KongSide } from '../support/kong-side.ts'
+
+const denials = Number(process.env.KMCP_DENIALS ?? 8_000)
+const main = join(import.meta.dirname, '..', '..', 'pluginserver', 'main.ts')
+
+describe('the plugin server', () => {
+  it(`does not grow over ${denials} denials`, { timeout: 60_000 + denials }, async (context) => {
+    if (!existsSync('/proc/self/status')) context.skip('needs /proc to measure')
+    const folder = await mkdtemp(join(tmpdir(), 'kmcp-mem-'))
+    const socket = join(folder, 's.sock')
+    const child = spawn(process.execPath, ['--expose-gc', main, '--socket', socket], { stdio: 'ignore' })
+    await eventually(() => Promise.resolve(existsSync(socket)), (isThere) => isThere, 20_000)
+    const config = {
+      route_id: 'r',
+      resource: 'https://gateway.example/mcp/x',
+      issuers: [{ issuer: 'https://idp.example', algorithms: ['ES256'], token_types: ['at+jwt'] }],
+      required_scopes: [],
+      scopes_supported: [],
+      clock_skew_s: 30,
+    }
+    const audit = { route_id: 'r', directory: join(folder, 'audit'), clear_arguments: [] }
+    let refused = 0
+    const deny = async (count: number): Promise<void> => {
+      // Kong closes a connection after an exit, so each denial is a connection of its own; the log phase is one more.
+      for (let done = 0; done < count; done++) {
+        const kong = await KongSide.connect(socket)
+        let id = ''
+        const seen = await kong.event(oauth, 'access', {
+          'kong.nginx.get_var': () => ({ v: 'POST /mcp/x HTTP/1.1' }),
+          'kong.request.get_headers': () => toStruct({ host: 'x', authorization: `Bearer a.${done}.c` }),
+          'kong.ctx.shared.set': ({ v }) => {
+            id = (v as { string_value: string }).string_value
+            return undefined
+          },
+          'kong.client.get_forwarded_ip': () => ({ v: '127.0.0.1' }),
+        })
+        if (seen.asked.at(-1)?.argument.status === 401) refused++
+        kong.close()
+        await logger.event(auditId, 'log', {
+          'kong.ctx.shared.get': () => toValue(id),
+          'kong.log.serialize': () => ({ v: '{"response":{"status":401}}' }),
+        })
+      }
+    }
+    const residentMiB = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024
+    const logger = await KongSide.connect(socket)
+    const oauth = await logger.startInstance('mcp-oauth', config)
+    const auditId = await logger.startInstance('mcp-audit', audit)
+    await deny(denials / 4)
+    const before = residentMiB()
+    await deny(denials)
+    const after = residentMiB()
+    console.log(`${denials} denials: ${before.toFixed(1)} MiB before, ${after.toFixed(1)} MiB after`)
+    expect(refused).toBe(denials / 4 + denials)
+    // 5 % and what a garbage collector leaves lying about; a leak of 2 KiB a denial would be 16 MiB.
+    expect(after).toBeLessThan(before * 1.05 + 10)
+    logger.close()
+    child.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
+})

@@ -1,0 +1,74 @@
+/** An issuer of a spec's own: signs whatever the spec says, and counts who asks for its keys. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose'
+import type { KongYaml } from './gateway-under-test.ts'
+
+/** @property keys the private key, its public half as JWK and as PEM */
+export interface SigningPair {
+  readonly privateKey: CryptoKey
+  readonly jwk: JWK
+  readonly pem: string
+}
+
+export class FixtureIssuer {
+  readonly issuer: string
+  readonly pair: SigningPair
+  /** Paths of the requests that came in. */
+  readonly asked: string[] = []
+  /** What the key address answers while this is false: 503. */
+  isUp = true
+  readonly #server = createServer((request, response) => {
+    this.asked.push(request.url ?? '')
+    if (!this.isUp) response.writeHead(503).end()
+    else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [this.pair.jwk] }))
+  })
+
+  private constructor(issuer: string, pair: SigningPair) {
+    this.issuer = issuer
+    this.pair = pair
+  }
+
+  /** @param issuer its name: nothing has to be reachable there */
+  static async start(issuer: string): Promise<FixtureIssuer> {
+    const fixture = new FixtureIssuer(issuer, await newPair('fixture-1'))
+    await new Promise<void>((resolve) => fixture.#server.listen(0, '127.0.0.1', resolve))
+    return fixture
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Makes both routes accept this issuer's tokens, for the audiences they accept anyway. */
+  stepInto(config: KongYaml): void {
+    for (const { plugins = [] } of config.services.flatMap(({ routes }) => routes)) {
+      for (const { name, config: settings = {} } of plugins) {
+        const oauth = name === 'mcp-oauth' ? settings : name === 'mcp-gateway' ? settings.oauth : undefined
+        const issuers = (oauth as { issuers: Record<string, unknown>[] } | undefined)?.issuers
+        issuers?.push({ ...issuers[0], issuer: this.issuer, jwks_uri: `${this.origin}/jwks`, algorithms: ['ES256', 'RS256'] })
+      }
+    }
+  }
+
+  /** A token: good for five minutes and bob's unless told otherwise. A claim that is undefined is left out. */
+  async sign(
+    claims: Readonly<Record<string, unknown>>,
+    { header = {}, key = this.pair.privateKey }: { header?: Partial<JWTHeaderParameters>; key?: CryptoKey | Uint8Array } = {},
+  ): Promise<string> {
+    const nowS = Math.floor(Date.now() / 1000)
+    const all = { iss: this.issuer, sub: 'bob', client_id: 'spec', groups: ['junior-developers'], iat: nowS, exp: nowS + 300, ...claims }
+    const kept = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+    return new SignJWT(kept).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'fixture-1', ...header }).sign(key)
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+}
+
+export async function newPair(kid: string, alg = 'ES256'): Promise<SigningPair> {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
+  return { privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg }, pem: await exportSPKI(publicKey) }
+}

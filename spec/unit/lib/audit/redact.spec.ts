@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest'
+import { redact } from '../../../../lib/audit/redact.ts'
+import type { Json } from '../../../../lib/mcp/message.ts'
+
+describe('redact', () => {
+  it.each<[note: string, args: Json, clear: string[], expected: Json]>([
+    ['a value nobody cleared', { summary: 'pay me' }, [], { summary: '[masked 6 chars]' }],
+    ['a cleared value', { key: 'OPS-1' }, ['key'], { key: 'OPS-1' }],
+    ['a number and a boolean', { n: 7, yes: true }, [], { n: '[masked number]', yes: '[masked]' }],
+    ['everything below a cleared name', { filter: { status: ['open'] } }, ['filter'], { filter: { status: ['open'] } }],
+    ['a cleared name further down', { a: { key: 'x' } }, ['key'], { a: { key: '[masked 1 chars]' } }],
+    ['a name that says secret, cleared or not', { password: 'x', apiKey: 'y' }, ['password', 'apiKey'], { password: '[secret]', apiKey: '[secret]' }],
+    ['a secret below a cleared name', { filter: { token: 'x' } }, ['filter'], { filter: { token: '[secret]' } }],
+    ['a JWT in a cleared field', { key: 'eyJhbGciOi.eyJzdWIiOi.sig' }, ['key'], { key: '[secret]' }],
+    ['a bearer token in a cleared field', { note: 'use Bearer abcdefghij' }, ['note'], { note: '[secret]' }],
+    ['credentials in a URL', { url: 'https://me:hunter2@host/' }, ['url'], { url: '[secret]' }],
+  ])('%s', (_note, args, clear, expected) => {
+    expect(redact(args, { clear })).toEqual(expected)
+  })
+
+  it('is bounded in members, depth and length', () => {
+    const wide = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`k${index}`, 'v']))
+    expect(Object.keys(redact(wide, { clear: [] }) as object).length).toBeLessThanOrEqual(51)
+    const deep = JSON.parse(`${'{"a":'.repeat(50)}1${'}'.repeat(50)}`) as Json
+    expect(JSON.stringify(redact(deep, { clear: [] })).length).toBeLessThan(200)
+    const long = redact({ key: 'x'.repeat(10_000) }, { clear: ['key'] }) as { key: string }
+    expect(long.key.length).toBeLessThan(300)
+  })
+
+  it('is not made slow by what looks like the start of many tokens', () => {
+    const begun = performance.now()
+    redact({ key: 'eyJ'.repeat(1_000_000) }, { clear: ['key'] })
+    expect(performance.now() - begun).toBeLessThan(100)
+  })
+})
