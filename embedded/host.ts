@@ -1,6 +1,6 @@
 /** What stands in front of the MCP servers: the embedded gateway here; a real Kong offers the same (spec/support). */
 import { join } from 'node:path'
-import { startGateway } from './gateway/start-gateway.ts'
+import { readKongConf, startGateway } from './gateway/start-gateway.ts'
 
 /**
  * @property port      where the proxy listens on 127.0.0.1
@@ -39,6 +39,7 @@ export async function startEmbeddedHost(options: HostOptions): Promise<Host> {
     pluginServer: { socket, start: [process.execPath, options.pluginServerMain ?? join(root, 'pluginserver', 'main.ts'), '--socket', socket] },
     env: { ...options.env },
     hostsFile: options.hostsFile,
+    conf: readKongConf(join(root, 'kong', 'kong.conf')),
     ...(options.log ? { log: options.log } : {}),
   })
   return {

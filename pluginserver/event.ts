@@ -58,6 +58,8 @@ export async function runEvent(instance: Instance, phase: string, port: EventPor
       port.send(Buffer.from(name), payload)
     })
 
+  // A function, because the compiler does not see that the calls above change it.
+  const hasExited = (): boolean => state === 'exited'
   const kong = bridge(callPdk)
   const handler = instance.plugin?.[phase as keyof typeof instance.plugin] as ((k: typeof kong) => Promise<void>) | undefined
   const fault =
@@ -75,10 +77,9 @@ export async function runEvent(instance: Instance, phase: string, port: EventPor
     abandon?.()
   }
   // After an exit Kong closes the connection itself; an unfinished reply would be read as the end of the event.
-  if (state === 'running') {
-    state = 'over'
-    if (port.isOpen()) port.finish()
-  }
+  if (hasExited()) return
+  state = 'over'
+  if (port.isOpen()) port.finish()
 }
 
 /** Runs the handler; undefined where it ended well, otherwise what went wrong. */

@@ -1,7 +1,7 @@
 /** The `kong` object a handler gets: each method is one PDK call, sent over the event's connection. */
 import { readFile } from 'node:fs/promises'
 import type { HeaderValue, Kong } from '../adapters/kong/pdk.ts'
-import { type PdkCallName, fromStruct, fromValue, pdkCalls, toStruct, toValue } from './wire/messages.ts'
+import { type PdkCallName, fromStruct, fromValue, toStruct, toValue } from './wire/messages.ts'
 
 /**
  * One PDK call over the wire.
@@ -20,7 +20,9 @@ export class EventOver extends Error {
 export function bridge(call: CallPdk): Kong {
   const text = async (name: PdkCallName, argument: object): Promise<string | undefined> =>
     (await call(name, argument))?.v as string | undefined
-  const done = async (name: PdkCallName, argument: object): Promise<void> => void (await call(name, argument))
+  const done = async (name: PdkCallName, argument: object): Promise<void> => {
+    await call(name, argument)
+  }
   return {
     client: {
       authenticate: (_consumer, credential) => done('kong.client.authenticate', { credential }),

@@ -15,6 +15,7 @@ export type Refusal =
   | { readonly why: 'headers_too_many'; readonly limit: number }
   | { readonly why: 'request_line_unreadable' }
   | { readonly why: 'not_found' }
+  | { readonly why: 'origin_not_allowed' }
   | { readonly why: 'exchange_pass_unknown' }
   | { readonly why: 'unreadable'; readonly refusal: ReadRefusal }
   | { readonly why: 'denied'; readonly reason: DenialReason; readonly rulesTried: readonly string[] }
@@ -66,6 +67,8 @@ export function toWire(refusal: Refusal): WireRefusal {
       return { httpStatus: 400, code: -32600, message: 'the request line was not understood' }
     case 'not_found':
       return { httpStatus: 404, code: -32600, message: 'there is nothing here' }
+    case 'origin_not_allowed':
+      return { httpStatus: 403, code: -31403, message: 'this origin may not call this endpoint' }
     case 'exchange_pass_unknown':
       return { httpStatus: 400, code: -32600, message: 'a header of this request is reserved for the gateway' }
     case 'unreadable':

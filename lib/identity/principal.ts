@@ -67,7 +67,7 @@ export function principalFrom(
       id: `${iss}|${sub}`,
       issuer: iss,
       subject: sub,
-      name: name as string | undefined,
+      name,
       client,
       scopes: new Set([...words(payload.scope), ...words(payload.scp)]),
       actors: actorChain(payload.act),

@@ -1,5 +1,6 @@
 /** One pass over the bytes of a JSON text: proves it well formed by RFC 8259 and notes where every value lies. */
 import { Buffer, isAscii } from 'node:buffer'
+import { OpenKeys } from './json-keys.ts'
 import { type JsonDocument, textAt } from './json-node.ts'
 import type { JsonLimits, JsonRefusal } from './json-reader.ts'
 
@@ -13,9 +14,6 @@ const comma = 0x2c
 
 /** What may follow a backslash, besides `u`. */
 const escapeLetters: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'))
-
-/** Up to this many keys of one object are compared pair by pair; beyond, a set is kept. */
-const pairwiseKeys = 16
 
 /** Texts up to this many bytes are also kept as a string. */
 const maxTextKept = 16_384
@@ -50,12 +48,7 @@ class Scanner {
   #escaped = false
   /** The containers that are open, innermost last, as tokens. */
   readonly #open: number[] = []
-  /** The keys of all open objects, and where those of the innermost begin. */
-  readonly #keys: number[] = []
-  readonly #hashes: number[] = []
-  #keyCount = 0
-  readonly #keysFrom: number[] = []
-  readonly #manyKeys: (Set<string> | undefined)[] = []
+  readonly #keys: OpenKeys
 
   constructor(bytes: Buffer, limits: JsonLimits) {
     this.#bytes = bytes
@@ -64,6 +57,7 @@ class Scanner {
     // Cutting short strings out of one long string is fast, but keeps the long one in memory: only where it is short.
     const ascii = bytes.length <= maxTextKept && isAscii(bytes) ? bytes.toString('latin1') : undefined
     this.document = { bytes, ascii, tape: this.#tape }
+    this.#keys = new OpenKeys(this.document)
   }
 
   run(): boolean {
@@ -104,7 +98,7 @@ class Scanner {
     if (byte === openBrace || byte === openBracket) {
       if (this.#open.length >= this.#limits.maxDepth) return this.#refuse('too_deep')
       this.#open.push(this.#token(start))
-      if (byte === openBrace) this.#keysFrom.push(this.#keyCount)
+      if (byte === openBrace) this.#keys.openObject()
       this.#at++
       return true
     }
@@ -118,9 +112,7 @@ class Scanner {
     this.#at++
     this.#end(container, this.#tokens)
     this.#open.pop()
-    if (!inObject) return
-    if (this.#manyKeys.length > 0) this.#manyKeys[this.#keysFrom.length] = undefined
-    this.#keyCount = this.#keysFrom.pop() as number
+    if (inObject) this.#keys.closeObject()
   }
 
   /** Scans a key and its colon, and refuses the second of two equal keys (equal after unescaping). */
@@ -130,56 +122,13 @@ class Scanner {
     const token = this.#token(start)
     if (!this.#string()) return false
     this.#end(token, this.#escaped ? 1 : 0)
-    if (!this.#isNewKey(token)) {
+    if (!this.#keys.isNew(token)) {
       this.refusal = { why: 'duplicate_key', at: start, key: textAt(this.document, token).slice(0, 64) }
       return false
     }
     if (this.#skipSpace() !== 0x3a) return this.#refuse('syntax')
     this.#at++
     return true
-  }
-
-  #isNewKey(token: number): boolean {
-    const from = this.#keysFrom.at(-1) as number
-    const level = this.#keysFrom.length
-    let many = this.#manyKeys[level]
-    if (!many && this.#keyCount - from >= pairwiseKeys) {
-      many = new Set(this.#keys.slice(from, this.#keyCount).map((key) => spread(textAt(this.document, key))))
-      this.#manyKeys[level] = many
-    }
-    if (many) return many.size < many.add(spread(textAt(this.document, token))).size
-    const hash = this.#hash(token)
-    for (let i = from; i < this.#keyCount; i++) {
-      if (this.#hashes[i] === hash && this.#isSameKey(this.#keys[i] as number, token)) return false
-    }
-    this.#keys[this.#keyCount] = token
-    this.#hashes[this.#keyCount++] = hash
-    return true
-  }
-
-  #isSameKey(a: number, b: number): boolean {
-    const bytes = this.#bytes
-    if (this.#tape[3 * a + 2] === 1 || this.#tape[3 * b + 2] === 1) {
-      return textAt(this.document, a) === textAt(this.document, b)
-    }
-    const aStart = this.#tape[3 * a] as number
-    const bStart = this.#tape[3 * b] as number
-    const length = (this.#tape[3 * a + 1] as number) - aStart
-    if ((this.#tape[3 * b + 1] as number) - bStart !== length) return false
-    for (let i = 0; i < length; i++) if (bytes[aStart + i] !== bytes[bStart + i]) return false
-    return true
-  }
-
-  /** Of a key's UTF-8 once unescaped. Only there to save comparisons; equal hashes prove nothing. */
-  #hash(token: number): number {
-    const isEscaped = this.#tape[3 * token + 2] === 1
-    const bytes = isEscaped ? Buffer.from(textAt(this.document, token)) : this.#bytes
-    const end = isEscaped ? bytes.length : (this.#tape[3 * token + 1] as number) - 1
-    let hash = 0
-    for (let at = isEscaped ? 0 : (this.#tape[3 * token] as number) + 1; at < end; at++) {
-      hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0
-    }
-    return hash
   }
 
   #string(): boolean {
@@ -313,9 +262,3 @@ class Scanner {
     return false
   }
 }
-
-/**
- * A key as it goes into a set. V8 hashes strings that are array indices without its random seed (CVE-2026-21717), so
- * somebody could choose keys that all collide; with a lone surrogate in front, which no accepted key has, they are not.
- */
-const spread = (key: string): string => (/^[0-9]/.test(key) ? `\ud800${key}` : key)

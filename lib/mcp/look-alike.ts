@@ -31,6 +31,6 @@ export function judgedKeys(...keys: readonly string[]): JudgedKeys {
 function fold(key: string): string {
   if (/^[a-z]*$/.test(key)) return key
   if (/^[\x21-\x7e]*$/.test(key)) return key.toLowerCase().replace(/[-_]/g, '')
-  const cased = key.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD')
+  const cased = key.normalize('NFKD').toUpperCase().toLowerCase()
   return cased.replace(/[\p{C}\p{Z}\p{M}\p{Default_Ignorable_Code_Point}_-]/gu, '')
 }

@@ -52,7 +52,7 @@ export function readHeaders(
       continue
     }
     if (name === 'accept') values.set(name, typeof value === 'string' ? value : value.join(','))
-    const folded = name.toLowerCase().replaceAll('_', '-')
+    const folded = /[A-Z_]/.test(name) ? name.toLowerCase().replaceAll('_', '-') : name
     if (overrides.has(folded)) return refuse({ why: 'verb_override', header: folded })
     if (isSingle(folded)) return refuse({ why: 'header_look_alike', header: excerpt(name) })
   }

@@ -52,6 +52,7 @@ describe('the stock kong-js-pluginserver', () => {
       issuers: [{ issuer: 'https://idp.example', algorithms: ['ES256'], token_types: ['at+jwt'] }],
       required_scopes: [],
       scopes_supported: [],
+      allowed_origins: [],
       clock_skew_s: 30,
     })
     const steps = await kong.event(id, 'access', ({ Method }) =>

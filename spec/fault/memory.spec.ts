@@ -25,6 +25,7 @@ describe('the plugin server', () => {
       issuers: [{ issuer: 'https://idp.example', algorithms: ['ES256'], token_types: ['at+jwt'] }],
       required_scopes: [],
       scopes_supported: [],
+      allowed_origins: [],
       clock_skew_s: 30,
     }
     const audit = { route_id: 'r', directory: join(folder, 'audit'), clear_arguments: [] }

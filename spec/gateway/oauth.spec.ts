@@ -90,7 +90,6 @@ const refused: readonly Row[] = [
       issuer.sign({ aud: audience }, { header: { kid } }),
     ),
   ),
-  malformed('of 17 kB', ({ issuer, audience }) => issuer.sign({ aud: audience, pad: 'x'.repeat(13_000) })),
   notAccepted('T43 of the type JWT, which this issuer’s access tokens do not have', 'typ', ({ issuer, audience }) =>
     issuer.sign({ aud: audience }, { header: { typ: 'JWT' } }),
   ),
@@ -208,6 +207,7 @@ describe.skipIf(skipReason)('access tokens', () => {
     it('T43 refuses the ID token and the refresh token of a real login', async () => {
       const tokens = await logIn({ issuer: gateway.issuer, person: 'alice', password: 'demo', resource: gateway.resource })
       for (const token of [tokens.idToken, tokens.refreshToken]) {
+        expect(token).toMatch(/^[\w.-]{20,}$/)
         const { done, stopped, reached } = await watch(() => send(route, token ?? ''))
         expect(done.status).toBe(401)
         expect(stopped).toMatchObject([{ type: 'authentication_failure' }])
@@ -243,7 +243,7 @@ describe.skipIf(skipReason)('access tokens', () => {
     it('takes the scheme and spaces as RFC 9110 11 has them, and nothing else', async () => {
       const token = await issuer.sign({ aud: resource(route) })
       sent.add(token)
-      for (const value of [`Bearer ${token}   `, `bearer ${token}`, `BEARER  ${token}`, `   Bearer ${token}\t`]) {
+      for (const value of [`Bearer ${token}   `, `bearer ${token}`, `BEARER  ${token}`, `   Bearer ${token} `]) {
         const { stopped } = await watch(() => ask(route, [['Authorization', value]]))
         expect({ value: value.replace(token, 'token'), failed: stopped.filter(({ type }) => type !== 'denial') }).toMatchObject({ failed: [] })
       }

@@ -5,8 +5,8 @@ import { connect, type Socket } from 'node:net'
 
 const require = createRequire(import.meta.resolve('kong-pdk/package.json'))
 const { Encoder, decodeMultiStream } = require('@msgpack/msgpack') as {
-  Encoder: new () => { encode(value: unknown): Uint8Array }
-  decodeMultiStream(stream: AsyncIterable<Uint8Array>): AsyncIterable<unknown>
+  Encoder: new () => { encode: (value: unknown) => Uint8Array }
+  decodeMultiStream: (stream: AsyncIterable<Uint8Array>) => AsyncIterable<unknown>
 }
 
 export interface Step {
@@ -39,7 +39,7 @@ export class StockKongSide {
     const reply = new Promise<{ error: unknown; result: unknown }>((resolve) => this.#waiting.set(id, resolve))
     this.#socket.write(new Encoder().encode([0, id, `plugin.${method}`, [argument]]))
     const { error, result } = await reply
-    if (error !== null && error !== undefined) throw new Error(String(error))
+    if (error !== null && error !== undefined) throw new Error(JSON.stringify(error))
     return result
   }
 

@@ -11,6 +11,7 @@ export interface OauthConfig {
   }[]
   readonly required_scopes: readonly string[]
   readonly scopes_supported: readonly string[]
+  readonly allowed_origins: readonly string[]
   readonly resource_name?: string
   readonly resource_documentation?: string
   readonly clock_skew_s: number
@@ -61,6 +62,8 @@ export const oauthSchema = [
   },
   { required_scopes: { ...names, required: true, default: [] } },
   { scopes_supported: { ...names, required: true, default: [] } },
+  // Origins of web pages that may call this endpoint, such as `https://chat.example`; the resource's own always may.
+  { allowed_origins: { ...names, required: true, default: [] } },
   { resource_name: { type: 'string' } },
   { resource_documentation: { type: 'string' } },
   { clock_skew_s: { type: 'integer', required: true, default: 30, between: [0, 300] } },

@@ -8,7 +8,7 @@ import type { Refusal } from '../../lib/context/refusal.ts'
 import type { Stage, StageEnd } from '../../lib/context/stage.ts'
 import { type Principal, principalFrom } from '../../lib/identity/principal.ts'
 import { credentialId } from './credential.ts'
-import { challenge, metadataAnswer, metadataUrl } from './metadata.ts'
+import { challenge, metadataAnswer } from './metadata.ts'
 import type { OauthConfig } from './schema.ts'
 import { VerifiedTokens } from './verified-tokens.ts'
 
@@ -21,7 +21,7 @@ export const oauthStage: StageDefinition<OauthConfig> = { name: 'oauth', prepare
  */
 function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
   checkResource(config.resource)
-  metadataUrl(config.resource)
+  const origins = new Set([new URL(config.resource).origin, ...config.allowed_origins])
   const issuers: IssuerConfig[] = config.issuers.map((issuer) => ({
     issuer: issuer.issuer,
     // A reference to a variable that is not set arrives empty.
@@ -47,6 +47,10 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
     const metadata = metadataAnswer(request.verb, request.path, config)
     if (metadata) return { answer: metadata }
     if (request.path.startsWith('/.well-known/')) return { refuse: { why: 'not_found' } }
+
+    // DNS rebinding and pages of strangers (MCP 2025-11-25 basic/transports): clients that are no browser send no Origin.
+    const { origin } = request.headers
+    if (origin !== undefined && !(typeof origin === 'string' && origins.has(origin))) return { refuse: { why: 'origin_not_allowed' } }
 
     const token = bearerToken(request.headers.authorization)
     if (typeof token !== 'string') return unauthenticated(config, token)

@@ -12,6 +12,12 @@ describe('a key that some parser takes for one that matters', () => {
     { note: 'the dotless i, whose capital is I', key: 'ur\u0131', is: 'uri' },
     { note: 'the dotted capital I, whose small form is i and a mark', key: 'UR\u0130', is: 'uri' },
     { note: 'fullwidth letters', key: '\uff4e\uff41\uff4d\uff45', is: 'name' },
+    {
+      note: 'double-struck letters, which have no case of their own',
+      key: '\u{1d55f}\u{1d552}\u{1d55e}\u{1d556}',
+      is: 'name',
+    },
+    { note: 'a double-struck capital', key: '\u2115ame', is: 'name' },
     { note: 'a NUL at the end, where C strings end', key: 'name\u0000', is: 'name' },
     { note: 'a zero-width space', key: 'na\u200bme', is: 'name' },
     { note: 'a soft hyphen', key: 'na\u00adme', is: 'name' },
