@@ -19,7 +19,10 @@ export async function trailFiles(directory: string): Promise<string[]> {
 }
 
 /** A trail's lines one by one, without line feeds; what stands after the last line feed comes as `torn`. */
-export async function* trailLines(directory: string, file: string): AsyncGenerator<{ line: string } | { torn: string }> {
+export async function* trailLines(
+  directory: string,
+  file: string,
+): AsyncGenerator<{ line: string } | { torn: string }> {
   let rest = ''
   for await (const chunk of createReadStream(join(directory, file), 'utf8')) {
     const lines = `${rest}${chunk as string}`.split('\n')

@@ -51,7 +51,10 @@ export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
         agent: text(record.agent ?? '-'),
         route: text(record.route),
         what: text(record.method ?? record.message ?? `${text(record.verb)} ${text(record.path)}`) + detail(record),
-        verdict: record.type === 'admission' ? `allowed by ${decision?.rule ?? '?'}` : `${text(record.type)}: ${text(record.reason)}`,
+        verdict:
+          record.type === 'admission'
+            ? `allowed by ${decision?.rule ?? '?'}`
+            : `${text(record.type)}: ${text(record.reason)}`,
         status: text(outcome?.http_status ?? ''),
         ms: text(outcome?.latency_ms ?? ''),
         arguments:
@@ -70,14 +73,23 @@ export function auditTable(rows: readonly Record<Column, string>[]): string {
   const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
   const widths = columns.map(width)
   const line = (values: readonly string[]): string =>
-    values.map((value, index) => cut(value).padEnd(widths[index] ?? 0)).join('  ').trimEnd()
-  return [line(columns), line(widths.map((size) => '-'.repeat(size))), ...rows.map((row) => line(columns.map((column) => row[column])))].join('\n')
+    values
+      .map((value, index) => cut(value).padEnd(widths[index] ?? 0))
+      .join('  ')
+      .trimEnd()
+  return [
+    line(columns),
+    line(widths.map((size) => '-'.repeat(size))),
+    ...rows.map((row) => line(columns.map((column) => row[column]))),
+  ].join('\n')
 }
 
-const text = (value: unknown): string => (typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value))
+const text = (value: unknown): string =>
+  typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
 
 /** A record may quote what a client sent: nothing of it may steer the reader's terminal. */
-const printable = (value: string): string => value.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+const printable = (value: string): string =>
+  value.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 
 function detail(record: Row): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`

@@ -8,7 +8,10 @@ export const auditVerify: Command = {
   usage: 'audit verify [--dir DIR]',
   does: 'check that no record of the trail was changed, removed or added',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options: { dir: { type: 'string' }, 'run-dir': { type: 'string' } } })
+    const { values } = parseArgs({
+      args: [...args],
+      options: { dir: { type: 'string' }, 'run-dir': { type: 'string' } },
+    })
     const directory = await auditDirectory(values.dir, values['run-dir'])
     const { records, faults, notes, files } = await verifyTrails(directory)
     for (const note of notes) console.log(`note: ${note}`)
@@ -19,7 +22,9 @@ export const auditVerify: Command = {
         : `${faults.length} faults in ${records} records`,
     )
     if (faults.length === 0) {
-      console.log('what this does not show: records cut off the end of the newest trail, or a trail rewritten as a whole')
+      console.log(
+        'what this does not show: records cut off the end of the newest trail, or a trail rewritten as a whole',
+      )
     }
     return faults.length === 0 ? 0 : 1
   },
@@ -60,7 +65,8 @@ export async function verifyTrails(directory: string): Promise<Verification> {
       head = next
       last = hashOf(read.line)
     }
-    if (open.size > 0) notes.push(`${file}: ${open.size} admitted calls have no outcome (under way, or the process died)`)
+    if (open.size > 0)
+      notes.push(`${file}: ${open.size} admitted calls have no outcome (under way, or the process died)`)
     previous = { file, last }
   }
   return { records, files: files.length, faults, notes }
@@ -75,6 +81,9 @@ function startFaults(
   const named = record.previous as { file?: unknown; last?: unknown } | null
   if (named === null) return before ? [`${file}: names no trail before it, but there is ${before.file}`] : []
   if (!before) return [`${file}: the trail before it, ${String(named.file)}, is missing`]
-  if (named.file !== before.file) return [`${file}: the trail before it should be ${String(named.file)}, found ${before.file}`]
-  return named.last === before.last ? [] : [`${file}: the trail before it does not end where it did when this one began`]
+  if (named.file !== before.file)
+    return [`${file}: the trail before it should be ${String(named.file)}, found ${before.file}`]
+  return named.last === before.last
+    ? []
+    : [`${file}: the trail before it does not end where it did when this one began`]
 }

@@ -58,37 +58,61 @@ export function configFaults(file: KongFile): string[] {
   let routes = 0
   for (const service of file.services ?? []) {
     const name = service.name ?? '?'
-    const own = [...(service.plugins ?? []), ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.service) === name)]
-    const ownRoutes = [...(service.routes ?? []), ...(file.routes ?? []).filter((route) => nameOf(route.service) === name)]
+    const own = [
+      ...(service.plugins ?? []),
+      ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.service) === name),
+    ]
+    const ownRoutes = [
+      ...(service.routes ?? []),
+      ...(file.routes ?? []).filter((route) => nameOf(route.service) === name),
+    ]
     for (const route of ownRoutes) {
-      const onRoute = [...(route.plugins ?? []), ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.route) === route.name)]
+      const onRoute = [
+        ...(route.plugins ?? []),
+        ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.route) === route.name),
+      ]
       const global = (file.plugins ?? []).filter((plugin) => plugin.service === undefined && plugin.route === undefined)
       const plugins = [...onRoute, ...own, ...global].filter(isMcp)
       if (plugins.length === 0) continue
       routes++
       faults.push(...routeFaults(`route \`${route.name ?? '?'}\``, plugins, upstreams))
       if (service.url !== undefined || service.host !== closedUpstream) {
-        faults.push(`service \`${name}\`: leads to \`${service.url ?? service.host ?? '?'}\` by itself: set \`host: ${closedUpstream}\``)
+        faults.push(
+          `service \`${name}\`: leads to \`${service.url ?? service.host ?? '?'}\` by itself: set \`host: ${closedUpstream}\``,
+        )
       }
-      if (service.retries !== 0) faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
+      if (service.retries !== 0)
+        faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
     }
   }
-  if (routes === 0) faults.push('no route has one of the suite\'s plugins')
+  if (routes === 0) faults.push("no route has one of the suite's plugins")
   const closed = upstreams.get(closedUpstream)
   if (!closed) faults.push(`upstreams: add \`${closedUpstream}\`, without targets`)
   else if ((closed.targets ?? []).length > 0) faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
   return [...new Set(faults)]
 }
 
-function routeFaults(where: string, plugins: readonly Plugin[], upstreams: ReadonlyMap<string | undefined, Upstream>): string[] {
+function routeFaults(
+  where: string,
+  plugins: readonly Plugin[],
+  upstreams: ReadonlyMap<string | undefined, Upstream>,
+): string[] {
   const names = new Set(plugins.map(({ name }) => name))
   const door = plugins.find(({ name }) => name === 'mcp-upstream' || name === 'mcp-gateway')
   if (door?.name === 'mcp-upstream' && door.config?.publish_keys === true) return []
   const faults = names.has('mcp-gateway')
-    ? chain.filter((name) => names.has(name)).map((name) => `${where}: has mcp-gateway and ${name}: use one or the other`)
-    : chain.filter((name) => !names.has(name)).map((name) => `${where}: ${name} is missing: every request will be answered 503`)
-  const config = (door?.name === 'mcp-gateway' ? door.config?.upstream : door?.config) as { upstream?: string } | undefined
-  if (door && (config?.upstream === undefined || !upstreams.has(config.upstream) || config.upstream === closedUpstream)) {
+    ? chain
+        .filter((name) => names.has(name))
+        .map((name) => `${where}: has mcp-gateway and ${name}: use one or the other`)
+    : chain
+        .filter((name) => !names.has(name))
+        .map((name) => `${where}: ${name} is missing: every request will be answered 503`)
+  const config = (door?.name === 'mcp-gateway' ? door.config?.upstream : door?.config) as
+    { upstream?: string } | undefined
+  if (
+    door &&
+    (config?.upstream === undefined || !upstreams.has(config.upstream) || config.upstream === closedUpstream)
+  ) {
     faults.push(`${where}: \`upstream: ${config?.upstream ?? ''}\` must name an Upstream of this file, with targets`)
   }
   return faults

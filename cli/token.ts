@@ -24,7 +24,13 @@ export const token: Command = {
     const resource = values.resource ?? ready.resource
     const { accessToken } =
       person === 'build-agent'
-        ? await clientCredentials({ issuer, clientId: person, clientSecret: 'build-agent-secret', resource, scope: 'mcp:tools' })
+        ? await clientCredentials({
+            issuer,
+            clientId: person,
+            clientSecret: 'build-agent-secret',
+            resource,
+            scope: 'mcp:tools',
+          })
         : await logIn({ issuer, person, password: 'demo', resource, clientId: 'kmcp-cli', scope: 'openid mcp:tools' })
     console.log(accessToken)
     return 0

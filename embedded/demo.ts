@@ -28,10 +28,18 @@ async function play({ gateway, routes, auditDir, upstreams, token }: World): Pro
   console.log(`\nA Jira MCP server stands behind the gateway, at ${jira}\n`)
 
   const stranger = await fetch(jira, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
-  step('Nobody gets in without a token', stranger.status === 401, `HTTP ${stranger.status}, ${stranger.headers.get('www-authenticate') ?? ''}`)
+  step(
+    'Nobody gets in without a token',
+    stranger.status === 401,
+    `HTTP ${stranger.status}, ${stranger.headers.get('www-authenticate') ?? ''}`,
+  )
 
   const bob = await connect(jira, 'bob', token)
-  step('Bob, a junior developer, logs in with his browser', true, 'authorization code and PKCE, at the identity provider')
+  step(
+    'Bob, a junior developer, logs in with his browser',
+    true,
+    'authorization code and PKCE, at the identity provider',
+  )
   const bobs = await toolNames(bob)
   step('He sees the tools he may use', bobs.includes('get_issue') && !bobs.includes('delete_issue'), bobs.join(', '))
   const issue = await bob.callTool({ name: 'get_issue', arguments: { key: 'OPS-1' } })
@@ -49,9 +57,17 @@ async function play({ gateway, routes, auditDir, upstreams, token }: World): Pro
 
   const alice = await connect(jira, 'alice', token)
   const alices = await toolNames(alice)
-  step('Alice, the platform admin, sees every tool', alices.includes('delete_issue') && alices.length > bobs.length, alices.join(', '))
+  step(
+    'Alice, the platform admin, sees every tool',
+    alices.includes('delete_issue') && alices.length > bobs.length,
+    alices.join(', '),
+  )
   const deleted = await alice.callTool({ name: 'delete_issue', arguments: { key: 'OPS-2' } })
-  step('She deletes an issue', deleted.isError !== true && (await callsOf(upstreams.jira, 'delete_issue')) === 1, firstLine(deleted))
+  step(
+    'She deletes an issue',
+    deleted.isError !== true && (await callsOf(upstreams.jira, 'delete_issue')) === 1,
+    firstLine(deleted),
+  )
   await alice.close()
 
   // The log phase completes a record after the client has its answer.
@@ -60,9 +76,17 @@ async function play({ gateway, routes, auditDir, upstreams, token }: World): Pro
   const rows = rowsOf(records)
   console.log(`\nThe audit trail of this session:\n\n${auditTable(rows).replace(/^/gm, '  ')}\n`)
   const isDenialThere = records.some(({ type, tool }) => type === 'denial' && tool === 'delete_issue')
-  step('The denial is on record, and so is every call', isDenialThere, `${rows.length} calls, ${records.length} records`)
+  step(
+    'The denial is on record, and so is every call',
+    isDenialThere,
+    `${rows.length} calls, ${records.length} records`,
+  )
   const { faults } = await verifyTrails(auditDir)
-  step('Every record follows the one before it', faults.length === 0, faults.join('; ') || `${records.length} records verified`)
+  step(
+    'Every record follows the one before it',
+    faults.length === 0,
+    faults.join('; ') || `${records.length} records verified`,
+  )
 }
 
 function step(what: string, isDone: boolean, shown: string): void {

@@ -36,7 +36,10 @@ export async function startEmbeddedHost(options: HostOptions): Promise<Host> {
   const gateway = await startGateway({
     configFile: options.configFile,
     proxyListen: { host: '127.0.0.1', port: options.port },
-    pluginServer: { socket, start: [process.execPath, options.pluginServerMain ?? join(root, 'pluginserver', 'main.ts'), '--socket', socket] },
+    pluginServer: {
+      socket,
+      start: [process.execPath, options.pluginServerMain ?? join(root, 'pluginserver', 'main.ts'), '--socket', socket],
+    },
     env: { ...options.env },
     hostsFile: options.hostsFile,
     conf: readKongConf(join(root, 'kong', 'kong.conf')),

@@ -25,7 +25,8 @@ export async function startKongHost(options: HostOptions): Promise<Host> {
   const prefix = await mkdtemp(join(tmpdir(), 'kmcp-'))
   const socket = join(prefix, 'mcp-suite.socket')
   const env = kongEnvironment(options, prefix, socket)
-  const kong = (...args: string[]): Promise<unknown> => run('kong', [...args, '-p', prefix], { env, timeout: startTimeoutMs })
+  const kong = (...args: string[]): Promise<unknown> =>
+    run('kong', [...args, '-p', prefix], { env, timeout: startTimeoutMs })
   const stop = async (): Promise<void> => {
     await kong('quit', '--timeout', '3').catch(() => kong('stop').catch(() => undefined))
     await rm(prefix, { recursive: true, force: true })
@@ -62,7 +63,9 @@ export async function startKongHost(options: HostOptions): Promise<Host> {
   }
 }
 
-const pluginNames = ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstream', 'gateway'].map((name) => `mcp-${name}`)
+const pluginNames = ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstream', 'gateway'].map(
+  (name) => `mcp-${name}`,
+)
 
 /** What differs from kong.conf on this machine: the prefix, ports and paths. */
 function kongEnvironment(options: HostOptions, prefix: string, socket: string): NodeJS.ProcessEnv {
@@ -96,7 +99,8 @@ function kongEnvironment(options: HostOptions, prefix: string, socket: string): 
 async function untilAnswers(port: number, socket: string): Promise<void> {
   const deadline = Date.now() + startTimeoutMs
   for (;;) {
-    const answers = existsSync(socket) && (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)) !== undefined
+    const answers =
+      existsSync(socket) && (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)) !== undefined
     if (answers) return
     if (Date.now() > deadline) throw new Error(`no answer on port ${port} within ${startTimeoutMs / 1000} s`)
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -32,7 +32,9 @@ await rm(readyFile, { force: true })
 
 try {
   const world = await startWorld({ port, runDir, startHost: values.kong ? startKongHost : startEmbeddedHost })
-  const tokens = await Promise.all(people.map(async (person) => [person, { token: await world.token(person) }] as const))
+  const tokens = await Promise.all(
+    people.map(async (person) => [person, { token: await world.token(person) }] as const),
+  )
   const { gateway, issuer, routes, auditDir, upstreams, resource } = world
   await untilEverythingAnswers(routes, tokens[0]?.[1].token ?? '')
   const ready = {
@@ -67,7 +69,11 @@ try {
 
 /** Ready means: a real session of the admin opens on every route, through every stage, on the server behind it. */
 async function untilEverythingAnswers(routes: readonly { url: string }[], token: string): Promise<void> {
-  const initialize = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'npm start', version: '1' } }
+  const initialize = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'npm start', version: '1' },
+  }
   for (const { url } of routes) {
     const response = await fetch(url, {
       method: 'POST',

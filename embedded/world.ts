@@ -44,9 +44,9 @@ export interface World {
   readonly upstreams: { readonly jira: string; readonly everything: string }
   readonly host: Host
   /** A real login: authorization code, PKCE, the login page. */
-  token(person: Person, resource?: string): Promise<string>
-  agentToken(): Promise<string>
-  close(): Promise<void>
+  readonly token: (person: Person, resource?: string) => Promise<string>
+  readonly agentToken: () => Promise<string>
+  readonly close: () => Promise<void>
 }
 
 export const root = join(import.meta.dirname, '..')
@@ -117,8 +117,16 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       upstreams: { jira: jira.url, everything: everything.url },
       close,
       token: async (person, audience = resource) =>
-        (await logIn({ issuer, person, password: 'demo', resource: audience, clientId: 'kmcp-cli', scope: 'openid mcp:tools' }))
-          .accessToken,
+        (
+          await logIn({
+            issuer,
+            person,
+            password: 'demo',
+            resource: audience,
+            clientId: 'kmcp-cli',
+            scope: 'openid mcp:tools',
+          })
+        ).accessToken,
       agentToken: async () =>
         (
           await clientCredentials({

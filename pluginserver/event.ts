@@ -61,7 +61,8 @@ export async function runEvent(instance: Instance, phase: string, port: EventPor
   // A function, because the compiler does not see that the calls above change it.
   const hasExited = (): boolean => state === 'exited'
   const kong = bridge(callPdk)
-  const handler = instance.plugin?.[phase as keyof typeof instance.plugin] as ((k: typeof kong) => Promise<void>) | undefined
+  const handler = instance.plugin?.[phase as keyof typeof instance.plugin] as
+    ((k: typeof kong) => Promise<void>) | undefined
   const fault =
     handler && instance.plugin
       ? await outcome(handler.bind(instance.plugin), kong, port.timeoutMs)
@@ -83,7 +84,11 @@ export async function runEvent(instance: Instance, phase: string, port: EventPor
 }
 
 /** Runs the handler; undefined where it ended well, otherwise what went wrong. */
-async function outcome<K>(handler: (kong: K) => Promise<void>, kong: K, timeoutMs: number): Promise<string | undefined> {
+async function outcome<K>(
+  handler: (kong: K) => Promise<void>,
+  kong: K,
+  timeoutMs: number,
+): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(`took longer than ${timeoutMs} ms`), timeoutMs)

@@ -53,7 +53,11 @@ export class Instances {
   }
 }
 
-function make(module: PluginModule | undefined, name: string, configJson: Uint8Array): Pick<Instance, 'plugin' | 'fault'> {
+function make(
+  module: PluginModule | undefined,
+  name: string,
+  configJson: Uint8Array,
+): Pick<Instance, 'plugin' | 'fault'> {
   if (!module) return { plugin: undefined, fault: `there is no plugin \`${name}\` here` }
   try {
     const config = JSON.parse(Buffer.from(configJson).toString('utf8')) as Record<string, unknown>

@@ -24,7 +24,8 @@ export async function loadPlugin(folder: string, name: string): Promise<PluginMo
   if (typeof module.Plugin !== 'function' || !Array.isArray(module.Schema) || typeof module.Priority !== 'number') {
     throw new Error(`plugins/${name} is no Kong plugin: export Plugin, Name, Version, Priority and Schema`)
   }
-  if (module.Name !== name) throw new Error(`plugins/${name} calls itself \`${String(module.Name)}\`: use the folder's name`)
+  if (module.Name !== name)
+    throw new Error(`plugins/${name} calls itself \`${String(module.Name)}\`: use the folder's name`)
   return module as PluginModule
 }
 

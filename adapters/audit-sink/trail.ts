@@ -51,7 +51,11 @@ export class Trail {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`not written within ${deadlineMs} ms`)), deadlineMs)
       this.#queue.push({
-        event: { time: new Date(this.#clock.nowMs()).toISOString(), mono_ms: Math.round(this.#clock.monoMs()), ...event },
+        event: {
+          time: new Date(this.#clock.nowMs()).toISOString(),
+          mono_ms: Math.round(this.#clock.monoMs()),
+          ...event,
+        },
         resolve: (seq) => {
           clearTimeout(timer)
           resolve(seq)

@@ -24,6 +24,7 @@ export async function fetchJson(url: string): Promise<Record<string, unknown>> {
     chunks.push(chunk as Uint8Array)
   }
   const document: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw new Error(`${url} gave no JSON object`)
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    throw new Error(`${url} gave no JSON object`)
   return document as Record<string, unknown>
 }

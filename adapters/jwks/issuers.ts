@@ -49,7 +49,8 @@ export class Issuers {
    * @param skewS tolerated clock difference in seconds
    */
   async verify(token: string, accepted: readonly IssuerConfig[], skewS: number): Promise<Verified> {
-    if (token.length > maxTokenLength || !compactJws.test(token)) return { ok: false, refusal: { why: 'token_malformed' } }
+    if (token.length > maxTokenLength || !compactJws.test(token))
+      return { ok: false, refusal: { why: 'token_malformed' } }
     const issuer = accepted.find((candidate) => candidate.issuer === claimedIssuer(token))
     if (!issuer) return notAccepted('issuer')
     try {
@@ -66,7 +67,8 @@ export class Issuers {
       if (typeof payload.iat === 'number' && payload.iat > this.#clock.nowMs() / 1000 + skewS) return notAccepted('iat')
       return { ok: true, payload }
     } catch (error) {
-      if (error instanceof KeysUnavailable) return { ok: false, refusal: { why: 'keys_unavailable', issuer: issuer.issuer } }
+      if (error instanceof KeysUnavailable)
+        return { ok: false, refusal: { why: 'keys_unavailable', issuer: issuer.issuer } }
       if (error instanceof errors.JWTClaimValidationFailed) return notAccepted(error.claim)
       if (error instanceof errors.JWTExpired) return notAccepted('exp')
       if (error instanceof errors.JOSEError) return notAccepted(error.code)
@@ -78,8 +80,10 @@ export class Issuers {
     const key = issuer.jwksUri ?? issuer.issuer
     let keySet = this.#keySets.get(key)
     if (!keySet) {
-      keySet = new KeySet(() => loadKeys(issuer), this.#clock, (level, message) =>
-        this.#log(level, `${issuer.issuer}: ${message}`),
+      keySet = new KeySet(
+        () => loadKeys(issuer),
+        this.#clock,
+        (level, message) => this.#log(level, `${issuer.issuer}: ${message}`),
       )
       this.#keySets.set(key, keySet)
     }
@@ -95,7 +99,10 @@ async function loadKeys(issuer: IssuerConfig): Promise<Record<string, unknown>> 
 async function discoverJwksUri(issuer: string): Promise<string> {
   const { origin, pathname } = new URL(issuer)
   const path = pathname.replace(/\/$/, '')
-  const places = [`${origin}${path}/.well-known/openid-configuration`, `${origin}/.well-known/oauth-authorization-server${path}`]
+  const places = [
+    `${origin}${path}/.well-known/openid-configuration`,
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+  ]
   const faults: string[] = []
   for (const place of places) {
     try {

@@ -1,5 +1,12 @@
 /** One provider's keys, kept locally: fetched when needed, renewed in time, and good for a while when it is away. */
-import { type CryptoKey, createLocalJWKSet, errors, type FlattenedJWSInput, type JWK, type JWSHeaderParameters } from 'jose'
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  errors,
+  type FlattenedJWSInput,
+  type JWK,
+  type JWSHeaderParameters,
+} from 'jose'
 import type { Clock } from '../clock.ts'
 
 const freshForMs = 10 * 60_000
@@ -25,7 +32,11 @@ export class KeySet {
   #loading: Promise<void> | undefined
 
   /** @param load fetches the JWKS document */
-  constructor(load: () => Promise<Record<string, unknown>>, clock: Clock, log: (level: 'warn', message: string) => void) {
+  constructor(
+    load: () => Promise<Record<string, unknown>>,
+    clock: Clock,
+    log: (level: 'warn', message: string) => void,
+  ) {
     this.#load = load
     this.#clock = clock
     this.#log = log

@@ -9,7 +9,11 @@ export interface Config {
 
 /** Names the place a plugin configuration belongs to: what is shared between the plugins of one route is kept under it. */
 export const routeKey = (config: Config): string =>
-  config.route_id !== undefined ? `route ${config.route_id}` : config.service_id !== undefined ? `service ${config.service_id}` : 'global'
+  config.route_id !== undefined
+    ? `route ${config.route_id}`
+    : config.service_id !== undefined
+      ? `service ${config.service_id}`
+      : 'global'
 
 /** Kong encodes a field without value as null; here it is absent. Lua encodes an empty map as `[]` or `{}`: see asMap. */
 export function withoutNulls(value: unknown): unknown {

@@ -115,7 +115,12 @@ async function runStages<C>(
     try {
       end = await stage(call, port)
     } catch (error) {
-      end = { refuse: { why: 'stage_failed', because: error instanceof Error ? (error.stack ?? error.message) : String(error) } }
+      end = {
+        refuse: {
+          why: 'stage_failed',
+          because: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        },
+      }
     }
     call.stages.push(name)
   }

@@ -29,7 +29,11 @@ export const hashOf = (line: string): string => createHash('sha256').update(line
 export function step(
   head: ChainHead,
   line: string,
-): { readonly next: ChainHead; readonly faults: readonly string[]; readonly record: Readonly<Record<string, unknown>> | undefined } {
+): {
+  readonly next: ChainHead
+  readonly faults: readonly string[]
+  readonly record: Readonly<Record<string, unknown>> | undefined
+} {
   const record = readLine(line)
   if (!record) return { next: { seq: head.seq + 1, prev: hashOf(line) }, faults: ['is no record'], record }
   const faults: string[] = []

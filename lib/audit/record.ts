@@ -50,7 +50,12 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
       ...(call.refusal ? { reason: call.refusal.why, detail: detailOf(call.refusal) } : {}),
     }
   }
-  return { type: seen.http_status === 429 ? 'limit' : 'refusal', ...describe(call, route, rules), ...seen, reason: 'stopped_by_kong' }
+  return {
+    type: seen.http_status === 429 ? 'limit' : 'refusal',
+    ...describe(call, route, rules),
+    ...seen,
+    reason: 'stopped_by_kong',
+  }
 }
 
 function typeOf(refusal: Refusal): RecordType {
@@ -82,7 +87,12 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
     ...(principal === undefined
       ? {}
       : {
-          person: { id: principal.id, subject: principal.subject, issuer: principal.issuer, name: principal.name ?? null },
+          person: {
+            id: principal.id,
+            subject: principal.subject,
+            issuer: principal.issuer,
+            name: principal.name ?? null,
+          },
           agent: principal.client ?? null,
           actors: principal.actors,
           token_id: principal.tokenId ?? null,
@@ -112,7 +122,9 @@ function decisionOf(call: Call): JsonObject {
   return {
     id: decision.id,
     effect: verdict.allow ? 'allow' : 'deny',
-    ...(verdict.allow ? { rule: verdict.rule } : { reason: verdict.reason, rules_tried: verdict.rulesTried.slice(0, 50) }),
+    ...(verdict.allow
+      ? { rule: verdict.rule }
+      : { reason: verdict.reason, rules_tried: verdict.rulesTried.slice(0, 50) }),
     roles: decision.grants.roles,
     policy_sha256: decision.policyDigest,
   }
@@ -145,7 +157,9 @@ export function targetName(target: Target): string {
 function detailOf(refusal: Refusal): Json {
   const { why: _why, ...rest } = refusal as { why: string } & Record<string, unknown>
   // Details are our own data, but may quote what a client sent: bounded, and never more than JSON can say.
-  return JSON.parse(JSON.stringify(rest, (_key, value: unknown) => (typeof value === 'string' ? shorten(value) : value))) as Json
+  return JSON.parse(
+    JSON.stringify(rest, (_key, value: unknown) => (typeof value === 'string' ? shorten(value) : value)),
+  ) as Json
 }
 
 function readSerialized(serialized: unknown): JsonObject {
@@ -156,7 +170,8 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly client_ip?: unknown
     readonly upstream_status?: unknown
   }
-  const number = (value: unknown): number | null => (value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value))
+  const number = (value: unknown): number | null =>
+    value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
   const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
   return {
     http_status: number(log.response?.status),

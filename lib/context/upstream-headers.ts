@@ -13,7 +13,14 @@ const forwarded = new Set([
 const forwardedPrefixes = ['mcp-param-', 'sec-fetch-', 'sec-ch-']
 
 /** Never forwarded, whatever the configuration says. */
-const neverForwarded = new Set(['authorization', 'proxy-authorization', 'cookie', 'dpop', 'x-mcp-exchange', 'x-mcp-rate-key'])
+const neverForwarded = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'dpop',
+  'x-mcp-exchange',
+  'x-mcp-rate-key',
+])
 
 /** Kong sets these itself after the plugins have run, from the connection: a client's value does not survive. */
 const setByKong = new Set([
@@ -39,7 +46,9 @@ export function upstreamHeaders(call: Call, token: string, extra: ReadonlySet<st
 /** Are none of the client's credentials left once these changes are made? Asked again, in other words, before the door. */
 export function removesCredentials(headers: Headers, changes: readonly HeaderChange[]): boolean {
   const changed = new Set(changes.map(([name]) => name))
-  return Object.keys(headers).every((name) => changed.has(name) || !neverForwarded.has(name)) && changed.has('authorization')
+  return (
+    Object.keys(headers).every((name) => changed.has(name) || !neverForwarded.has(name)) && changed.has('authorization')
+  )
 }
 
 function mayPass(name: string, extra: ReadonlySet<string>): boolean {

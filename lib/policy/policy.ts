@@ -145,5 +145,7 @@ function digestOf(config: PolicyConfig): string {
       : Array.isArray(value)
         ? value.map(sorted)
         : value
-  return createHash('sha256').update(JSON.stringify(sorted(config))).digest('hex')
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(config)))
+    .digest('hex')
 }

@@ -41,7 +41,8 @@ export class FrameReader {
     for (;;) {
       if (this.#pendingBytes < 4) return frames
       const length = this.#peekLength()
-      if (length > this.#maxBytes) throw new RangeError(`frame of ${length} bytes is over the limit of ${this.#maxBytes}`)
+      if (length > this.#maxBytes)
+        throw new RangeError(`frame of ${length} bytes is over the limit of ${this.#maxBytes}`)
       if (this.#pendingBytes < 4 + length) return frames
       const bytes = this.#joined()
       frames.push(bytes.subarray(4, 4 + length))

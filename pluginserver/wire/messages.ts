@@ -137,7 +137,8 @@ export function fromValue(message: ValueMessage): Plain {
   if (message.number_value !== undefined && Object.hasOwn(message, 'number_value')) return message.number_value
   if (message.bool_value !== undefined && Object.hasOwn(message, 'bool_value')) return message.bool_value
   if (message.struct_value && Object.hasOwn(message, 'struct_value')) return fromStruct(message.struct_value)
-  if (message.list_value && Object.hasOwn(message, 'list_value')) return (message.list_value.values ?? []).map(fromValue)
+  if (message.list_value && Object.hasOwn(message, 'list_value'))
+    return (message.list_value.values ?? []).map(fromValue)
   return null
 }
 

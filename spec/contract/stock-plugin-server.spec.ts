@@ -24,8 +24,15 @@ describe('the stock kong-js-pluginserver', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'kmcp-stock-'))
-    child = spawn(process.execPath, [stock, '-d', join(root, 'plugins'), '-p', folder, '--sock-name', 's.sock'], { env, stdio: 'ignore' })
-    await eventually(() => Promise.resolve(existsSync(join(folder, 's.sock'))), (isThere) => isThere, 20_000)
+    child = spawn(process.execPath, [stock, '-d', join(root, 'plugins'), '-p', folder, '--sock-name', 's.sock'], {
+      env,
+      stdio: 'ignore',
+    })
+    await eventually(
+      () => Promise.resolve(existsSync(join(folder, 's.sock'))),
+      (isThere) => isThere,
+      20_000,
+    )
     kong = await StockKongSide.connect(join(folder, 's.sock'))
   })
   afterAll(async () => {
@@ -39,11 +46,27 @@ describe('the stock kong-js-pluginserver', () => {
     ((await kong.rpc('StartInstance', { Name: name, Config: JSON.stringify(config) })) as { Id: number }).Id
 
   it('tells Kong of all seven, with their priorities and phases', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [stock, '-d', join(root, 'plugins'), '--dump-all-plugins'], { env })
-    const dumped = new Map((JSON.parse(stdout.slice(stdout.indexOf('['))) as { Name: string; Priority: number; Phases: string[] }[]).map((plugin) => [plugin.Name, plugin]))
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [stock, '-d', join(root, 'plugins'), '--dump-all-plugins'],
+      { env },
+    )
+    const dumped = new Map(
+      (JSON.parse(stdout.slice(stdout.indexOf('['))) as { Name: string; Priority: number; Phases: string[] }[]).map(
+        (plugin) => [plugin.Name, plugin],
+      ),
+    )
     expect([...dumped.keys()].sort()).toEqual(names)
     expect(names.map((name) => dumped.get(name)?.Priority)).toEqual([850, 1000, 1010, 1020, 900, 840, 830])
-    expect(names.map((name) => dumped.get(name)?.Phases.sort().join())).toEqual(['access,log', 'access,log', 'access', 'access', 'access', 'access', 'access'])
+    expect(names.map((name) => dumped.get(name)?.Phases.sort().join())).toEqual([
+      'access,log',
+      'access,log',
+      'access',
+      'access',
+      'access',
+      'access',
+      'access',
+    ])
   })
 
   it('runs mcp-oauth: a request without a token gets the challenge', async () => {
@@ -56,7 +79,11 @@ describe('the stock kong-js-pluginserver', () => {
       clock_skew_s: 30,
     })
     const steps = await kong.event(id, 'access', ({ Method }) =>
-      Method === 'kong.nginx.get_var' ? 'POST /mcp/jira HTTP/1.1' : Method === 'kong.request.get_headers' ? { host: 'gateway.example' } : null,
+      Method === 'kong.nginx.get_var'
+        ? 'POST /mcp/jira HTTP/1.1'
+        : Method === 'kong.request.get_headers'
+          ? { host: 'gateway.example' }
+          : null,
     )
     const exit = steps.at(-1)
     expect(exit?.Method).toBe('kong.response.exit')
@@ -67,7 +94,17 @@ describe('the stock kong-js-pluginserver', () => {
   })
 
   it('runs a plugin that finds no call of an earlier one: closed, with 503', async () => {
-    const steps = await kong.event(await start('mcp-upstream', { upstream: 'jira-mcp', token_issuer: 'https://g', token_ttl_s: 60, forward_headers: [], publish_keys: false }), 'access', () => null)
+    const steps = await kong.event(
+      await start('mcp-upstream', {
+        upstream: 'jira-mcp',
+        token_issuer: 'https://g',
+        token_ttl_s: 60,
+        forward_headers: [],
+        publish_keys: false,
+      }),
+      'access',
+      () => null,
+    )
     expect(steps.map(({ Method }) => Method)).not.toContain('kong.service.set_upstream')
     expect(steps.at(-1)).toMatchObject({ Method: 'kong.response.exit' })
     expect(steps.at(-1)?.Args[0]).toBe(503)

@@ -18,7 +18,11 @@ describe('the plugin server', () => {
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-mem-'))
     const socket = join(folder, 's.sock')
     const child = spawn(process.execPath, ['--expose-gc', main, '--socket', socket], { stdio: 'ignore' })
-    await eventually(() => Promise.resolve(existsSync(socket)), (isThere) => isThere, 20_000)
+    await eventually(
+      () => Promise.resolve(existsSync(socket)),
+      (isThere) => isThere,
+      20_000,
+    )
     const config = {
       route_id: 'r',
       resource: 'https://gateway.example/mcp/x',
@@ -52,7 +56,8 @@ describe('the plugin server', () => {
         })
       }
     }
-    const residentMiB = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024
+    const residentMiB = (): number =>
+      Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8'))?.[1]) / 1024
     const logger = await KongSide.connect(socket)
     const oauth = await logger.startInstance('mcp-oauth', config)
     const auditId = await logger.startInstance('mcp-audit', audit)

@@ -19,7 +19,9 @@ const trails = async (): Promise<string[]> => (await readdir(folder)).filter((na
 describe('a trail', () => {
   it('numbers and chains what arrives together, and tells each writer its number', async () => {
     const trail = new Trail(folder, systemClock)
-    const seqs = await Promise.all(Array.from({ length: 500 }, (_, index) => trail.append({ type: 'admission', n: index })))
+    const seqs = await Promise.all(
+      Array.from({ length: 500 }, (_, index) => trail.append({ type: 'admission', n: index })),
+    )
     expect(seqs).toEqual(Array.from({ length: 500 }, (_, index) => index + 2))
     expect(await verifyTrails(folder)).toMatchObject({ records: 501, files: 1, faults: [] })
   })
@@ -47,7 +49,10 @@ describe('a trail', () => {
     ['removed', (lines) => lines.filter((_, index) => index !== 3)],
     ['swapped', (lines) => [...lines.slice(0, 3), lines[4] ?? '', lines[3] ?? '', ...lines.slice(5)]],
     ['doubled', (lines) => [...lines.slice(0, 4), ...lines.slice(3)]],
-    ['forged in between', (lines) => [...lines.slice(0, 3), (lines[3] ?? '').replace('"n":2', '"n":7'), ...lines.slice(3)]],
+    [
+      'forged in between',
+      (lines) => [...lines.slice(0, 3), (lines[3] ?? '').replace('"n":2', '"n":7'), ...lines.slice(3)],
+    ],
   ])('shows a record that was %s', async (_note, tamper) => {
     const trail = new Trail(folder, systemClock)
     for (let n = 0; n < 8; n++) await trail.append({ type: 'admission', n })
@@ -89,7 +94,8 @@ describe('a trail', () => {
       await writeFile(ballast, Buffer.alloc(256 * 1024)).catch(() => undefined)
       const begun = performance.now()
       let refused = 0
-      for (let n = 0; n < 100; n++) await trail.append({ type: 'admission', filler: 'x'.repeat(500) }).catch(() => refused++)
+      for (let n = 0; n < 100; n++)
+        await trail.append({ type: 'admission', filler: 'x'.repeat(500) }).catch(() => refused++)
       expect(refused).toBeGreaterThan(50)
       expect(performance.now() - begun).toBeLessThan(100 * 250)
       await rm(ballast)

@@ -44,7 +44,11 @@ describe.skipIf(skipReason)('official clients', () => {
       const alice = await open(kind, 'jira', 'alice')
       const seen: { progress: number; atMs: number }[] = []
       const started = performance.now()
-      await alice.call('bulk_export', { project: 'OPS' }, { onProgress: (progress) => seen.push({ progress, atMs: performance.now() - started }) })
+      await alice.call(
+        'bulk_export',
+        { project: 'OPS' },
+        { onProgress: (progress) => seen.push({ progress, atMs: performance.now() - started }) },
+      )
       const endedMs = performance.now() - started
       expect(seen.length).toBeGreaterThanOrEqual(4)
       // Buffered, they would all arrive at the end.
@@ -78,7 +82,11 @@ describe.skipIf(skipReason)('official clients', () => {
       const abort = new AbortController()
       const stats = async (): Promise<{ exports: { cancelled: number } }> => (await gateway.upstreamStats()) as never
       const before = (await stats()).exports.cancelled
-      const running = alice.call('bulk_export', { project: 'OPS' }, { signal: abort.signal, onProgress: () => abort.abort() })
+      const running = alice.call(
+        'bulk_export',
+        { project: 'OPS' },
+        { signal: abort.signal, onProgress: () => abort.abort() },
+      )
       await expect(running).rejects.toThrow()
       await eventually(stats, ({ exports }) => exports.cancelled > before)
       await alice.close()
@@ -89,7 +97,10 @@ describe.skipIf(skipReason)('official clients', () => {
       const news: string[] = []
       await alice.watch('jira://issue/OPS-3', (item) => news.push(item))
       await alice.call('add_comment', { key: 'OPS-3', body: 'hello' })
-      await eventually(() => Promise.resolve(news), (seen) => seen.length > 0)
+      await eventually(
+        () => Promise.resolve(news),
+        (seen) => seen.length > 0,
+      )
       await alice.close()
     })
 
@@ -101,7 +112,11 @@ describe.skipIf(skipReason)('official clients', () => {
       expect((await bob.call('echo', { message: 'hello' })).text).toContain('hello')
       await expect(bob.call('get-env')).rejects.toMatchObject({ code: -31403 })
       const progress: number[] = []
-      await bob.call('trigger-long-running-operation', { duration: 1, steps: 4 }, { onProgress: (step) => progress.push(step) })
+      await bob.call(
+        'trigger-long-running-operation',
+        { duration: 1, steps: 4 },
+        { onProgress: (step) => progress.push(step) },
+      )
       expect(progress.length).toBeGreaterThanOrEqual(3)
       expect((await gateway.upstreamStats('everything')).byTool['get-env'] ?? 0).toBe(0)
       await bob.close()

@@ -1,4 +1,7 @@
 /** Closed by construction: whatever is missing, nothing gets through. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   call,
@@ -19,11 +22,18 @@ describe.skipIf(skipReason)('a route', () => {
 
   it.each(six)('answers 503 without %s, calls and lists alike', async (missing) => {
     gateway = await startGatewayUnderTest((config) => removePlugin(config, 'jira', missing))
-    for (const json of [call('get_issue', { key: 'OPS-1' }), rpc('tools/list'), rpc('initialize'), call('delete_issue', {})]) {
+    for (const json of [
+      call('get_issue', { key: 'OPS-1' }),
+      rpc('tools/list'),
+      rpc('initialize'),
+      call('delete_issue', {}),
+    ]) {
       const { status } = await gateway.send('jira', { as: 'alice', json })
       expect(status).toBe(503)
     }
-    expect((await gateway.send('jira', { as: 'alice', verb: 'GET', headers: { accept: 'text/event-stream' } })).status).toBe(503)
+    expect(
+      (await gateway.send('jira', { as: 'alice', verb: 'GET', headers: { accept: 'text/event-stream' } })).status,
+    ).toBe(503)
     expect((await gateway.upstreamStats()).requests).toBe(0)
   })
 
@@ -51,19 +61,34 @@ describe.skipIf(skipReason)('a route', () => {
     expect((await gateway.upstreamStats()).requests).toBe(0)
   })
 
-  it('answers 503 when the trail cannot be written, and again 200 when it can', async () => {
-    gateway = await startGatewayUnderTest(undefined, { env: { KMCP_AUDIT_DIR: '/proc/no-such-place/audit' } })
-    expect((await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })).status).toBe(503)
+  it('answers 503 while the trail cannot be written, and 200 when it can again', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'kmcp-blocked-'))
+    const inTheWay = join(folder, 'file')
+    await writeFile(inTheWay, '')
+    gateway = await startGatewayUnderTest(undefined, { env: { KMCP_AUDIT_DIR: join(inTheWay, 'audit') } })
+    const ask = async (): Promise<number> =>
+      (await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })).status
+    expect(await ask()).toBe(503)
     expect((await gateway.send('everything', { as: 'alice', json: rpc('ping') })).status).toBe(503)
+    // A denial is not told either before it is on record.
+    expect((await gateway.send('jira', { as: 'bob', json: call('delete_issue', {}) })).status).toBe(503)
     expect((await gateway.upstreamStats()).requests).toBe(0)
     expect((await gateway.upstreamStats('everything')).requests).toBe(0)
+    await rm(inTheWay)
+    expect(await ask()).toBe(200)
+    await rm(folder, { recursive: true })
   })
 
   it('answers while everything is there', async () => {
     gateway = await startGatewayUnderTest()
     const { status } = await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })
     expect(status).toBe(200)
-    expect(await eventually(() => gateway.upstreamStats(), ({ byTool }) => byTool.get_issue === 1)).toBeDefined()
+    expect(
+      await eventually(
+        () => gateway.upstreamStats(),
+        ({ byTool }) => byTool.get_issue === 1,
+      ),
+    ).toBeDefined()
   })
 })
 

@@ -16,15 +16,18 @@ describe.skipIf(skipReason)('the plugin server, killed with SIGKILL again and ag
     ['the six plugins', 'jira'],
     ['the bundle', 'jira-bundled'],
   ])('behind %s, lets nothing through that is not on record, and nothing that is denied', async (_shape, route) => {
-    gateway = await startGatewayUnderTest((config) => {
-      for (const service of config.services) {
-        for (const { plugins = [] } of service.routes) {
-          // A limit would only make the load smaller.
-          plugins.splice(0, plugins.length, ...plugins.filter(({ name }) => name !== 'rate-limiting'))
+    gateway = await startGatewayUnderTest(
+      (config) => {
+        for (const service of config.services) {
+          for (const { plugins = [] } of service.routes) {
+            // A limit would only make the load smaller.
+            plugins.splice(0, plugins.length, ...plugins.filter(({ name }) => name !== 'rate-limiting'))
+          }
         }
-      }
-      config.services.push(bundledJira(config))
-    }, { env: {} })
+        config.services.push(bundledJira(config))
+      },
+      { env: {} },
+    )
     const token = `Bearer ${await gateway.tokenOf('bob')}`
     const statuses = new Map<number | string, number>()
     const until = Date.now() + loadMs
@@ -33,7 +36,11 @@ describe.skipIf(skipReason)('the plugin server, killed with SIGKILL again and ag
         const name = (round + connection) % 4 === 0 ? 'delete_issue' : 'get_issue'
         const status = await fetch(`${gateway.gateway}/mcp/${route}`, {
           method: 'POST',
-          headers: { authorization: token, 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+          headers: {
+            authorization: token,
+            'content-type': 'application/json',
+            accept: 'application/json, text/event-stream',
+          },
           body: JSON.stringify(call(name, { key: 'OPS-1' })),
         }).then(
           async (response) => (await response.text(), response.status),
@@ -56,7 +63,9 @@ describe.skipIf(skipReason)('the plugin server, killed with SIGKILL again and ag
     const stats = await gateway.upstreamStats()
     const records = await readRecords(gateway.auditDir)
     const admitted = records.filter(({ type, tool }) => type === 'admission' && tool === 'get_issue').length
-    console.log(`${gateway.host.name}, ${route}: ${kills.length} kills, statuses ${JSON.stringify([...statuses])}, upstream ${stats.requests}, admitted ${admitted}`)
+    console.log(
+      `${gateway.host.name}, ${route}: ${kills.length} kills, statuses ${JSON.stringify([...statuses])}, upstream ${stats.requests}, admitted ${admitted}`,
+    )
     expect(kills.length).toBeGreaterThanOrEqual(2)
     // There was load, and it was served again after each kill.
     expect(statuses.get(200) ?? 0).toBeGreaterThan(50)
@@ -75,10 +84,13 @@ describe.skipIf(skipReason)('the plugin server, killed with SIGKILL again and ag
 })
 
 /** The jira server once more, behind the bundle: made of the parts of kong.yml's own routes. */
-function bundledJira(config: Parameters<NonNullable<Parameters<typeof startGatewayUnderTest>[0]>>[0]): (typeof config)['services'][number] {
+function bundledJira(
+  config: Parameters<NonNullable<Parameters<typeof startGatewayUnderTest>[0]>>[0],
+): (typeof config)['services'][number] {
   const jira = config.services.find(({ name }) => name === 'jira')
   const plugins = jira?.routes[0]?.plugins ?? []
-  const configOf = (name: string): Record<string, unknown> => plugins.find((plugin) => plugin.name === name)?.config ?? {}
+  const configOf = (name: string): Record<string, unknown> =>
+    plugins.find((plugin) => plugin.name === name)?.config ?? {}
   return {
     ...jira,
     name: 'jira-bundled',

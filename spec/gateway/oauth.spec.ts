@@ -260,10 +260,11 @@ describe.skipIf(skipReason)('access tokens', () => {
 
   describe.each(routes)('the metadata of %s (RFC 9728)', (route) => {
     it('is public, for GET and HEAD, at the one address the challenge names', async () => {
-      const response = await fetch(metadata(route), { headers: { origin: 'https://inspector.example' } })
+      const page = 'http://localhost:6274' // MCP Inspector's, named in kong.yml
+      const response = await fetch(metadata(route), { headers: { origin: page } })
       expect(response.status).toBe(200)
       expect(response.headers.get('content-type')).toMatch(/^application\/json/)
-      expect(response.headers.get('access-control-allow-origin')).toBe('*')
+      expect(response.headers.get('access-control-allow-origin')).toBe(page)
       expect(await response.json()).toEqual({
         resource: resource(route),
         authorization_servers: [gateway.issuer, issuer.issuer, away.issuer],

@@ -27,12 +27,18 @@ describe.skipIf(skipReason)('round trips of a warm tools/call', () => {
     await request()
     await new Promise((resolve) => setTimeout(resolve, 300))
     const events = (await read()).slice(before)
-    return { access: events.filter(({ phase }) => phase === 'access'), log: events.filter(({ phase }) => phase === 'log') }
+    return {
+      access: events.filter(({ phase }) => phase === 'access'),
+      log: events.filter(({ phase }) => phase === 'log'),
+    }
   }
 
   async function read(): Promise<Event[]> {
     const text = await readFile(`${gateway.host.socket}.events`, 'utf8')
-    return text.trim().split('\n').map((line) => JSON.parse(line) as Event)
+    return text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event)
   }
 
   it('are 6 events and 13 PDK calls with the six plugins, and one event and two calls after the answer', async () => {
@@ -55,7 +61,11 @@ describe.skipIf(skipReason)('round trips of a warm tools/call', () => {
     const opened = await gateway.send('everything', { as: 'alice', json: initialize })
     const session = { 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' }
     const { access, log } = await eventsOf(async () => {
-      const { status } = await gateway.send('everything', { as: 'alice', json: call('echo', { message: 'x' }), headers: session })
+      const { status } = await gateway.send('everything', {
+        as: 'alice',
+        json: call('echo', { message: 'x' }),
+        headers: session,
+      })
       expect(status).toBe(200)
     })
     expect(access.map(({ calls }) => calls)).toEqual([

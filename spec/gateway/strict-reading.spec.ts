@@ -470,6 +470,16 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
     ],
   },
   {
+    vector: '26 origins',
+    rows: [
+      ...['https://evil.example', 'null', 'http://localhost:6275', 'https://localhost:6274', 'http://localhost:6274.evil.example'].map(
+        (origin) => refused(`T58 ${origin}`, 403, -31403, 'origin_not_allowed', header(['Origin', origin])),
+      ),
+      refused('two of them', 403, -31403, 'origin_not_allowed', header(['Origin', 'http://localhost:6274'], ['Origin', 'https://evil.example'])),
+      passes('one the administrator named', header(['Origin', 'http://localhost:6274'])),
+    ],
+  },
+  {
     vector: '27 and 28 names',
     rows: [
       denied('T53 the allowed tool in another case', (door) => ({ body: text(call({ ...door.allowed, name: door.allowed.name.toUpperCase() })) })),
@@ -677,12 +687,6 @@ describe.skipIf(skipReason)('one strict reading', () => {
       const alices = await openSession('alice')
       const { status } = await gateway.send('everything', { as: 'bob', headers: { 'mcp-session-id': alices }, json: rpc('ping') })
       expect(status).toBe(404)
-    })
-
-    it.fails('26 T58 a page of another origin is refused', async () => {
-      const door = doors[0] as Door
-      const { status } = await ask(door, { headers: [['Origin', 'https://evil.example']], body: text(call(door.allowed)) })
-      expect(status).toBe(403)
     })
 
     it.fails('9 an answer to a question that was never asked does not reach the server', async () => {

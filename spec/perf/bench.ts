@@ -36,11 +36,15 @@ interface Measured {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'kmcp-bench-'))
-const upstream = spawn(process.execPath, [join(import.meta.dirname, 'upstream.ts')], { stdio: ['ignore', 'pipe', 'inherit'] })
+const upstream = spawn(process.execPath, [join(import.meta.dirname, 'upstream.ts')], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
 const [printed] = (await once(upstream.stdout, 'data')) as [Buffer]
 const idp = await startIssuer()
 try {
-  console.log(`\n${cpus().length} cores (${cpus()[0]?.model ?? '?'}), load generator, upstream and gateway share them; ${rounds} rounds of ${values.seconds} s\n`)
+  console.log(
+    `\n${cpus().length} cores (${cpus()[0]?.model ?? '?'}), load generator, upstream and gateway share them; ${rounds} rounds of ${values.seconds} s\n`,
+  )
   await bench('embedded gateway', startEmbeddedHost, Number(printed.toString()))
   if (hasKong()) await bench('kong', startKongHost, Number(printed.toString()))
   else console.log('kong: skipped, there is no kong on the PATH')
@@ -51,7 +55,11 @@ try {
 }
 process.exit(0)
 
-async function bench(name: string, startHost: (options: HostOptions) => Promise<Host>, upstreamPort: number): Promise<void> {
+async function bench(
+  name: string,
+  startHost: (options: HostOptions) => Promise<Host>,
+  upstreamPort: number,
+): Promise<void> {
   const configFile = join(folder, 'kong.yml')
   const hostsFile = join(folder, 'hosts')
   await writeFile(configFile, configuration(upstreamPort))
@@ -59,7 +67,9 @@ async function bench(name: string, startHost: (options: HostOptions) => Promise<
   const port = await freePort()
   const host = await startHost({ configFile, port, runDir: folder, hostsFile, env: {} })
   try {
-    console.log(`${name}\n  ${'connections'.padEnd(12)}${'shape'.padEnd(9)}${'req/s'.padStart(8)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'+p50'.padStart(9)}${'+p99'.padStart(9)}   not 200`)
+    console.log(
+      `${name}\n  ${'connections'.padEnd(12)}${'shape'.padEnd(9)}${'req/s'.padStart(8)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'+p50'.padStart(9)}${'+p99'.padStart(9)}   not 200`,
+    )
     for (const connections of [1, 32]) {
       const runs: Record<Shape, Measured[]> = { bare: [], six: [], bundle: [] }
       for (let round = 0; round < rounds; round++) {
@@ -74,11 +84,14 @@ async function bench(name: string, startHost: (options: HostOptions) => Promise<
 }
 
 function show(connections: number, shape: Shape, runs: Record<Shape, Measured[]>): void {
-  const median = (numbers: number[]): number => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+  const median = (numbers: number[]): number =>
+    numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
   const of = (key: keyof Measured): number => median(runs[shape].map((run) => run[key]))
   // Round by round: the machine's speed drifts, and a difference within one round does not.
   const added = (key: 'p50' | 'p99'): string =>
-    shape === 'bare' ? '' : median(runs[shape].map((run, round) => run[key] - (runs.bare[round]?.[key] ?? 0))).toFixed(2)
+    shape === 'bare'
+      ? ''
+      : median(runs[shape].map((run, round) => run[key] - (runs.bare[round]?.[key] ?? 0))).toFixed(2)
   const errors = runs[shape].reduce((sum, run) => sum + run.errors, 0)
   console.log(
     `  ${String(connections).padEnd(12)}${shape.padEnd(9)}${of('perSecond').toFixed(0).padStart(8)}${of('p50').toFixed(2).padStart(9)}${of('p99').toFixed(2).padStart(9)}${added('p50').padStart(9)}${added('p99').padStart(9)}   ${errors}`,
@@ -86,7 +99,8 @@ function show(connections: number, shape: Shape, runs: Record<Shape, Measured[]>
 }
 
 async function load(url: string, connections: number): Promise<Measured> {
-  const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_issue","arguments":{"key":"OPS-1"}}}'
+  const body =
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_issue","arguments":{"key":"OPS-1"}}}'
   const argument = JSON.stringify({ url, token: idp.token, connections, durationMs, body })
   const { stdout } = await promisify(execFile)(process.execPath, [join(import.meta.dirname, 'load.ts'), argument])
   return JSON.parse(stdout) as Measured
@@ -102,7 +116,9 @@ async function memoryOf(pid: number | undefined): Promise<string> {
 async function startIssuer(): Promise<{ issuer: string; token: string; close(): void }> {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256', use: 'sig' }] })
-  const server = createServer((_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(jwks))
+  const server = createServer((_request, response) =>
+    response.writeHead(200, { 'content-type': 'application/json' }).end(jwks),
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

@@ -59,6 +59,15 @@ latencies.length = 0
 errors = 0
 await Promise.all(Array.from({ length: connections }, () => loop(performance.now() + durationMs)))
 latencies.sort((a, b) => a - b)
-const at = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? Number.NaN
-console.log(JSON.stringify({ count: latencies.length, errors, p50: at(0.5), p99: at(0.99), perSecond: latencies.length / (durationMs / 1000) }))
+const at = (share: number): number =>
+  latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? Number.NaN
+console.log(
+  JSON.stringify({
+    count: latencies.length,
+    errors,
+    p50: at(0.5),
+    p99: at(0.99),
+    perSecond: latencies.length / (durationMs / 1000),
+  }),
+)
 process.exit(0)

@@ -17,7 +17,9 @@ if (args.includes('--dump')) {
   spawn(process.execPath, [main, ...args], { stdio: 'inherit' }).once('exit', (code) => process.exit(code ?? 1))
 } else {
   const inner = `${socket}.in`
-  const child = spawn(process.execPath, [main, ...args.map((arg) => (arg === socket ? inner : arg))], { stdio: 'inherit' })
+  const child = spawn(process.execPath, [main, ...args.map((arg) => (arg === socket ? inner : arg))], {
+    stdio: 'inherit',
+  })
   process.once('SIGTERM', () => child.kill('SIGTERM'))
   child.once('exit', (code) => process.exit(code ?? 1))
   while (!existsSync(inner)) await new Promise((resolve) => setTimeout(resolve, 20))

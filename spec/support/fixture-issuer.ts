@@ -1,7 +1,15 @@
 /** An issuer of a spec's own: signs whatever the spec says, and counts who asks for its keys. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from 'jose'
+import {
+  type CryptoKey,
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  type JWK,
+  type JWTHeaderParameters,
+  SignJWT,
+} from 'jose'
 import type { KongYaml } from './gateway-under-test.ts'
 
 /** @property keys the private key, its public half as JWK and as PEM */
@@ -46,7 +54,12 @@ export class FixtureIssuer {
       for (const { name, config: settings = {} } of plugins) {
         const oauth = name === 'mcp-oauth' ? settings : name === 'mcp-gateway' ? settings.oauth : undefined
         const issuers = (oauth as { issuers: Record<string, unknown>[] } | undefined)?.issuers
-        issuers?.push({ ...issuers[0], issuer: this.issuer, jwks_uri: `${this.origin}/jwks`, algorithms: ['ES256', 'RS256'] })
+        issuers?.push({
+          ...issuers[0],
+          issuer: this.issuer,
+          jwks_uri: `${this.origin}/jwks`,
+          algorithms: ['ES256', 'RS256'],
+        })
       }
     }
   }
@@ -54,10 +67,21 @@ export class FixtureIssuer {
   /** A token: good for five minutes and bob's unless told otherwise. A claim that is undefined is left out. */
   async sign(
     claims: Readonly<Record<string, unknown>>,
-    { header = {}, key = this.pair.privateKey }: { header?: Partial<JWTHeaderParameters>; key?: CryptoKey | Uint8Array } = {},
+    {
+      header = {},
+      key = this.pair.privateKey,
+    }: { header?: Partial<JWTHeaderParameters>; key?: CryptoKey | Uint8Array } = {},
   ): Promise<string> {
     const nowS = Math.floor(Date.now() / 1000)
-    const all = { iss: this.issuer, sub: 'bob', client_id: 'spec', groups: ['junior-developers'], iat: nowS, exp: nowS + 300, ...claims }
+    const all = {
+      iss: this.issuer,
+      sub: 'bob',
+      client_id: 'spec',
+      groups: ['junior-developers'],
+      iat: nowS,
+      exp: nowS + 300,
+      ...claims,
+    }
     const kept = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
     return new SignJWT(kept).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'fixture-1', ...header }).sign(key)
   }

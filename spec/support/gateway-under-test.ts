@@ -5,14 +5,19 @@ import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { startEmbeddedHost } from '../../embedded/host.ts'
 import { hasKong, startKongHost } from '../../embedded/kong-host.ts'
+import { hasDocker, startContainerHost } from './container-host.ts'
 import { type Person, root, startWorld, type World } from '../../embedded/world.ts'
 
 export { eventually } from './eventually.ts'
 
 export const hostName = process.env.KMCP_HOST === 'kong' ? 'kong' : 'embedded gateway'
 
+const wantsKong = hostName === 'kong'
+const useContainer = wantsKong && !hasKong() && (await hasDocker())
+
 /** Why the suite cannot run here, or undefined where it can. */
-export const skipReason = hostName === 'kong' && !hasKong() ? 'skipped: there is no kong on the PATH' : undefined
+export const skipReason =
+  wantsKong && !hasKong() && !useContainer ? 'skipped: no kong on the PATH, and no Docker engine answers' : undefined
 if (skipReason !== undefined) console.log(skipReason)
 
 /** kong.yml as data, for a spec to change. */
@@ -69,7 +74,11 @@ export interface Sent {
   readonly headers: Headers
   readonly text: string
   /** The JSON of the body, also of the last event of a stream; undefined where there is none. */
-  readonly json: { id?: unknown; result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } }
+  readonly json: {
+    id?: unknown
+    result?: Record<string, unknown>
+    error?: { code: number; message: string; data?: unknown }
+  }
 }
 
 /**
@@ -86,7 +95,7 @@ export async function startGatewayUnderTest(
   const config = parse(await readFile(join(root, 'kong', 'kong.yml'), 'utf8')) as KongYaml
   change?.(config)
   await writeFile(configFile, stringify(config, { aliasDuplicateObjects: false }))
-  const startHost = hostName === 'kong' ? startKongHost : startEmbeddedHost
+  const startHost = useContainer ? startContainerHost : wantsKong ? startKongHost : startEmbeddedHost
   const world = await startWorld({
     port: 0,
     runDir,
@@ -136,7 +145,13 @@ async function send(url: string, request: SendOptions, tokenOf: (person: Person)
 
 function lastJson(text: string): Sent['json'] {
   const events = text.startsWith('event:') || text.startsWith('id:') || text.startsWith('data:')
-  const data = events ? (text.split('\n').filter((line) => line.startsWith('data: {')).at(-1)?.slice(6) ?? '') : text
+  const data = events
+    ? (text
+        .split('\n')
+        .filter((line) => line.startsWith('data: {'))
+        .at(-1)
+        ?.slice(6) ?? '')
+    : text
   try {
     return JSON.parse(data) as Sent['json']
   } catch {
@@ -167,6 +182,10 @@ export function modern(method: string, params: Record<string, unknown> = {}, nam
   })
   return {
     json,
-    headers: { 'mcp-protocol-version': '2026-07-28', 'mcp-method': method, ...(name === undefined ? {} : { 'mcp-name': name }) },
+    headers: {
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': method,
+      ...(name === undefined ? {} : { 'mcp-name': name }),
+    },
   }
 }

@@ -56,7 +56,7 @@ export class KongSide {
   async rpc(call: object): Promise<Record<string, unknown> | undefined> {
     this.#send(call)
     const frame = await this.#next()
-    return frame === undefined ? undefined : (RpcReturn.toObject(RpcReturn.decode(frame), { defaults: true }))
+    return frame === undefined ? undefined : RpcReturn.toObject(RpcReturn.decode(frame), { defaults: true })
   }
 
   /** Runs one event, and answers the plugin's PDK calls; a call without an answer here gets Kong's nil. */

@@ -10,7 +10,11 @@ export interface RawAnswer {
   readonly json: {
     readonly id?: unknown
     readonly result?: Readonly<Record<string, unknown>>
-    readonly error?: { readonly code: number; readonly message: string; readonly data?: Readonly<Record<string, unknown>> }
+    readonly error?: {
+      readonly code: number
+      readonly message: string
+      readonly data?: Readonly<Record<string, unknown>>
+    }
   }
 }
 
@@ -40,7 +44,9 @@ export function bytesOf(request: RawRequest, host: string): Buffer {
   const { verb = 'POST', target, headers = [], body, framing = 'length' } = request
   const payload = body === undefined ? Buffer.alloc(0) : Buffer.from(body as Uint8Array)
   const framed = body === undefined ? [] : framingOf(framing, payload.length)
-  const lines = [['Host', host], ['Connection', 'close'], ...framed, ...headers].map(([name, value]) => `${name}: ${value}`)
+  const lines = [['Host', host], ['Connection', 'close'], ...framed, ...headers].map(
+    ([name, value]) => `${name}: ${value}`,
+  )
   // latin1, so that a header may hold any byte.
   const head = Buffer.from(`${verb} ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1')
   return Buffer.concat([head, framing === 'chunked' ? chunked(payload) : payload])

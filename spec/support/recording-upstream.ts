@@ -56,7 +56,9 @@ export class RecordingUpstream {
   everything(): string {
     return this.requests
       .map(({ verb, target, headers, body }) =>
-        [`${verb} ${target}`, ...headers.map(([name, value]) => `${name}: ${value}`), body.toString('latin1')].join('\n'),
+        [`${verb} ${target}`, ...headers.map(([name, value]) => `${name}: ${value}`), body.toString('latin1')].join(
+          '\n',
+        ),
       )
       .join('\n\n')
   }
@@ -71,7 +73,9 @@ export class RecordingUpstream {
     request.on('data', (chunk: Buffer) => body.push(chunk))
     request.on('end', () => {
       const { rawHeaders } = request
-      const headers = rawHeaders.flatMap((name, at) => (at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? ''] as const] : []))
+      const headers = rawHeaders.flatMap((name, at) =>
+        at % 2 === 0 ? [[name, rawHeaders[at + 1] ?? ''] as const] : [],
+      )
       const answered: Buffer[] = []
       const recorded: RecordedRequest = {
         verb: request.method ?? '',
@@ -87,7 +91,12 @@ export class RecordingUpstream {
     })
   }
 
-  #pass(recorded: RecordedRequest, rawHeaders: string[], response: ServerResponse, keep: (chunk: Buffer) => void): void {
+  #pass(
+    recorded: RecordedRequest,
+    rawHeaders: string[],
+    response: ServerResponse,
+    keep: (chunk: Buffer) => void,
+  ): void {
     if (!this.#behind) throw new Error('leadTo was not called')
     const { hostname, port } = this.#behind
     const { verb: method, target: path, body } = recorded

@@ -46,7 +46,10 @@ export class StockKongSide {
   /** Runs one event; answers each PDK call with what `answer` returns. Ends after an exit, as Kong does. */
   async event(instance: number, phase: string, answer: (step: Step) => unknown): Promise<Step[]> {
     const steps: Step[] = []
-    let reply = (await this.rpc('HandleEvent', { InstanceId: instance, EventName: phase })) as { Data: Step | 'ret'; EventId: number }
+    let reply = (await this.rpc('HandleEvent', { InstanceId: instance, EventName: phase })) as {
+      Data: Step | 'ret'
+      EventId: number
+    }
     while (reply.Data !== 'ret') {
       steps.push(reply.Data)
       const data = answer(reply.Data) ?? null

@@ -33,9 +33,11 @@ const files = Object.keys(mayImport).flatMap((folder) =>
 )
 
 const importsOf = (file: string): string[] =>
-  [...readFileSync(join(root, file), 'utf8').matchAll(/^(?:import|export)\b[^'"]*?from '([^']+)'|^import '([^']+)'/gms)].map(
-    (match) => match[1] ?? match[2] ?? '',
-  )
+  [
+    ...readFileSync(join(root, file), 'utf8').matchAll(
+      /^(?:import|export)\b[^'"]*?from '([^']+)'|^import '([^']+)'/gms,
+    ),
+  ].map((match) => match[1] ?? match[2] ?? '')
 
 describe('imports', () => {
   it('reads real files', () => {
@@ -53,9 +55,15 @@ describe('imports', () => {
         // No plugin imports another.
         if (folder === 'plugins') expect(into).not.toBe('plugins')
       } else if (!imported.startsWith('node:')) {
-        const library = imported.startsWith('@') ? imported.split('/').slice(0, 2).join('/') : (imported.split('/')[0] ?? '')
+        const library = imported.startsWith('@')
+          ? imported.split('/').slice(0, 2).join('/')
+          : (imported.split('/')[0] ?? '')
         const owner = owners[library]
-        if (owner) expect(owner.some((place) => file.startsWith(place)), `${file} imports ${library}`).toBe(true)
+        if (owner)
+          expect(
+            owner.some((place) => file.startsWith(place)),
+            `${file} imports ${library}`,
+          ).toBe(true)
         if (folder === 'lib') expect.fail(`${file} imports ${library}: lib has no outside library`)
       } else if (folder === 'lib') {
         expect(['node:crypto', 'node:buffer'], `${file} imports ${imported}: lib does no I/O`).toContain(imported)

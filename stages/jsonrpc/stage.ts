@@ -34,7 +34,12 @@ function prepareJsonrpc(config: JsonrpcConfig, runtime: Runtime): Stage {
     call.target = read.target
     call.bodyDigest = bodyDigest
     // A list is counted once: see the oauth stage.
-    const who = call.exchangeOf !== undefined && !port.isWholeChain ? call.id : call.principal ? credentialId(call.principal) : 'nobody'
+    const who =
+      call.exchangeOf !== undefined && !port.isWholeChain
+        ? call.id
+        : call.principal
+          ? credentialId(call.principal)
+          : 'nobody'
     port.setHeader(rateHeader, rateKey(who, read.message, read.target))
     return undefined
   }

@@ -50,7 +50,8 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
 
     // DNS rebinding and pages of strangers (MCP 2025-11-25 basic/transports): clients that are no browser send no Origin.
     const { origin } = request.headers
-    if (origin !== undefined && !(typeof origin === 'string' && origins.has(origin))) return { refuse: { why: 'origin_not_allowed' } }
+    if (origin !== undefined && !(typeof origin === 'string' && origins.has(origin)))
+      return { refuse: { why: 'origin_not_allowed' } }
 
     const token = bearerToken(request.headers.authorization)
     if (typeof token !== 'string') return unauthenticated(config, token)
@@ -95,13 +96,16 @@ function bearerToken(header: string | readonly string[] | undefined): string | R
 
 function unauthenticated(config: OauthConfig, refuse: Refusal): StageEnd {
   if (refuse.why === 'keys_unavailable') return { refuse }
-  const error = refuse.why === 'token_absent' ? undefined : refuse.why === 'scope_missing' ? 'insufficient_scope' : 'invalid_token'
+  const error =
+    refuse.why === 'token_absent' ? undefined : refuse.why === 'scope_missing' ? 'insufficient_scope' : 'invalid_token'
   return { refuse, headers: { 'www-authenticate': challenge(config, error, config.required_scopes) } }
 }
 
 function checkResource(resource: string): void {
   const url = URL.canParse(resource) ? new URL(resource) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '' || url.username !== '') {
-    throw new Error(`\`resource\` must be the public URL of this endpoint without query or fragment, not \`${resource}\``)
+    throw new Error(
+      `\`resource\` must be the public URL of this endpoint without query or fragment, not \`${resource}\``,
+    )
   }
 }

@@ -11,7 +11,10 @@ import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list
 import { decide } from '../../lib/policy/decide.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
-export const toolsFilterStage: StageDefinition<ToolsFilterConfig> = { name: 'tools-filter', prepare: prepareToolsFilter }
+export const toolsFilterStage: StageDefinition<ToolsFilterConfig> = {
+  name: 'tools-filter',
+  prepare: prepareToolsFilter,
+}
 
 /** @throws Error for a `loopback_url` that is no http(s) URL */
 function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage {

@@ -21,7 +21,14 @@ export const upstreamSchema = [
   // PKCS #8 PEM, Ed25519 or P-256; default: a key of this node's plugin server, gone with it.
   { signing_key: { type: 'string', referenceable: true, encrypted: true } },
   // Request headers that may pass beside those MCP needs; identity and credentials never do.
-  { forward_headers: { type: 'array', required: true, default: [], elements: { type: 'string', match: '^[A-Za-z0-9-]+$' } } },
+  {
+    forward_headers: {
+      type: 'array',
+      required: true,
+      default: [],
+      elements: { type: 'string', match: '^[A-Za-z0-9-]+$' },
+    },
+  },
   // Answer every request with the public keys (JWKS) instead: for a route of its own.
   { publish_keys: { type: 'boolean', required: true, default: false } },
 ]

@@ -17,7 +17,8 @@ export const upstreamStage: StageDefinition<UpstreamConfig> = { name: 'upstream'
 function prepareUpstream(config: UpstreamConfig, runtime: Runtime): Stage {
   const { upstream } = config
   if (upstream === undefined) throw new Error('`upstream` must name the Kong Upstream of the MCP server')
-  if (upstream === closedUpstream) throw new Error(`\`upstream\` must be the MCP server's own Upstream, not \`${closedUpstream}\``)
+  if (upstream === closedUpstream)
+    throw new Error(`\`upstream\` must be the MCP server's own Upstream, not \`${closedUpstream}\``)
   const audience = config.token_audience ?? upstream
   const extra = new Set(config.forward_headers.map((name) => name.toLowerCase()))
   const key = lazily(() => runtime.signingKeys.get(config.signing_key))
@@ -41,7 +42,13 @@ function open(call: Call, port: Port, changes: ReturnType<typeof upstreamHeaders
 }
 
 /** A token for this one call: who, through which agent, for what, by which decision; good for a minute (RFC 9068). */
-function sign(call: Call, key: SigningKey, config: UpstreamConfig, audience: string, runtime: Runtime): Promise<string> {
+function sign(
+  call: Call,
+  key: SigningKey,
+  config: UpstreamConfig,
+  audience: string,
+  runtime: Runtime,
+): Promise<string> {
   const { principal, target, decision } = call
   const nowS = Math.floor(runtime.clock.nowMs() / 1000)
   return key.sign({

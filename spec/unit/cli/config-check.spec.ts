@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..', '..', '..')
 const load = async (): Promise<any> => parse(await readFile(join(root, 'kong', 'kong.yml'), 'utf8'))
 
 describe('kmcp config check', () => {
-  it('is content with the project\'s own kong.yml', async () => {
+  it("is content with the project's own kong.yml", async () => {
     expect(configFaults((await load()) as KongFile)).toEqual([])
   })
 
@@ -20,15 +20,27 @@ describe('kmcp config check', () => {
   })
 
   it.each<[note: string, change: (config: any) => void, fault: RegExp]>([
-    ['a service that leads somewhere by itself', (c) => (c.services[0].host = 'jira-mcp'), /leads to `jira-mcp` by itself/],
+    [
+      'a service that leads somewhere by itself',
+      (c) => (c.services[0].host = 'jira-mcp'),
+      /leads to `jira-mcp` by itself/,
+    ],
     ['a service with a url', (c) => (c.services[0].url = 'http://jira'), /leads to `http:\/\/jira` by itself/],
     ['a closed upstream with a target', (c) => (c.upstreams[0].targets = [{ target: 'x:1' }]), /must have no targets/],
     ['no closed upstream', (c) => c.upstreams.shift(), /add `mcp-closed`/],
     ['a plugin too few', (c) => c.services[0].routes[0].plugins.splice(0, 1), /mcp-oauth is missing/],
     ['a plugin that is disabled', (c) => (c.services[0].routes[0].plugins[3].enabled = false), /mcp-rbac is missing/],
-    ['both shapes on one route', (c) => c.services[1].routes[0].plugins.push({ name: 'mcp-rbac' }), /mcp-gateway and mcp-rbac/],
+    [
+      'both shapes on one route',
+      (c) => c.services[1].routes[0].plugins.push({ name: 'mcp-rbac' }),
+      /mcp-gateway and mcp-rbac/,
+    ],
     ['retries', (c) => (c.services[0].retries = 5), /retries: 0/],
-    ['an upstream nobody has', (c) => (c.services[0].routes[0].plugins[6].config.upstream = 'nobody'), /must name an Upstream/],
+    [
+      'an upstream nobody has',
+      (c) => (c.services[0].routes[0].plugins[6].config.upstream = 'nobody'),
+      /must name an Upstream/,
+    ],
     ['nothing of the suite at all', (c) => (c.services = []), /no route/],
   ])('names %s', async (_note, change, fault) => {
     const config = await load()

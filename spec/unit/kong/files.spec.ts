@@ -11,14 +11,17 @@ const plugins = ['mcp-oauth', 'mcp-jsonrpc', 'mcp-rbac', 'mcp-audit', 'mcp-tools
 
 describe('kong/Dockerfile', () => {
   it('copies what exists', () => {
-    const copied = [...read('kong', 'Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) => (match[1] ?? '').split(' '))
+    const copied = [...read('kong', 'Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) =>
+      (match[1] ?? '').split(' '),
+    )
     expect(copied.length).toBeGreaterThan(8)
     for (const source of copied) expect(existsSync(join(root, source)), source).toBe(true)
   })
 
   it('copies every folder the plugin server imports', () => {
     const copied = read('kong', 'Dockerfile')
-    for (const folder of ['adapters', 'lib', 'stages', 'plugins', 'pluginserver']) expect(copied).toContain(`COPY ${folder} ${folder}`)
+    for (const folder of ['adapters', 'lib', 'stages', 'plugins', 'pluginserver'])
+      expect(copied).toContain(`COPY ${folder} ${folder}`)
   })
 })
 
@@ -34,14 +37,22 @@ describe('kong/kong.conf', () => {
     expect(settings.get('pluginserver_names')).toBe(plugins.join(','))
     const sockets = plugins.map((name) => settings.get(`pluginserver_${name.replaceAll('-', '_')}_socket`))
     expect(new Set(sockets)).toEqual(new Set(['/usr/local/kong/mcp-suite.socket']))
-    expect([...settings.keys()].filter((key) => key.endsWith('_start_cmd'))).toEqual(['pluginserver_mcp_oauth_start_cmd'])
+    expect([...settings.keys()].filter((key) => key.endsWith('_start_cmd'))).toEqual([
+      'pluginserver_mcp_oauth_start_cmd',
+    ])
     for (const name of plugins) expect(settings.get('plugins')?.split(',')).toContain(name)
   })
 
   it.each(plugins)('has a query_cmd that prints %s, run as it stands', (name) => {
     const command = settings.get(`pluginserver_${name.replaceAll('-', '_')}_query_cmd`) ?? ''
-    const [node, ...args] = command.replace('/usr/local/bin/node', process.execPath).replaceAll('/opt/kong-mcp-suite', root).split(' ')
-    const dumped = JSON.parse(execFileSync(node ?? '', args, { encoding: 'utf8', env: {} })) as { Protocol: string; Plugins: { Name: string }[] }
+    const [node, ...args] = command
+      .replace('/usr/local/bin/node', process.execPath)
+      .replaceAll('/opt/kong-mcp-suite', root)
+      .split(' ')
+    const dumped = JSON.parse(execFileSync(node ?? '', args, { encoding: 'utf8', env: {} })) as {
+      Protocol: string
+      Plugins: { Name: string }[]
+    }
     expect(dumped.Protocol).toBe('ProtoBuf:1')
     expect(dumped.Plugins.map(({ Name }) => Name)).toEqual([name])
   })
@@ -49,7 +60,10 @@ describe('kong/kong.conf', () => {
 
 describe('docker-compose.yml', () => {
   const compose = parse(read('docker-compose.yml'), { merge: true }) as {
-    services: Record<string, { build?: { dockerfile: string; target: string }; env_file?: string; depends_on?: string[]; command?: string[] }>
+    services: Record<
+      string,
+      { build?: { dockerfile: string; target: string }; env_file?: string; depends_on?: string[]; command?: string[] }
+    >
   }
 
   it('names files, build targets and services that exist', () => {
@@ -79,7 +93,11 @@ describe('docker-compose.yml', () => {
   })
 
   it('gives every variable kong.yml reads', () => {
-    const references = new Set([...read('kong', 'kong.yml').matchAll(/vault:\/\/env\/([a-z-]+)}'/g)].map((match) => (match[1] ?? '').toUpperCase().replaceAll('-', '_')))
+    const references = new Set(
+      [...read('kong', 'kong.yml').matchAll(/vault:\/\/env\/([a-z-]+)}'/g)].map((match) =>
+        (match[1] ?? '').toUpperCase().replaceAll('-', '_'),
+      ),
+    )
     expect(references.size).toBeGreaterThan(4)
     for (const name of references) expect(read('kong', 'kong.env')).toMatch(new RegExp(`^${name}=`, 'm'))
   })

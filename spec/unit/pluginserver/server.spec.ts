@@ -40,14 +40,17 @@ describe('the plugin server', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  it('serves an event: PDK calls, then the end in the protocol\'s own way, again and again on one connection', async () => {
+  it("serves an event: PDK calls, then the end in the protocol's own way, again and again on one connection", async () => {
     const id = await kong.startInstance('good', { word: 'hi' })
     for (let round = 0; round < 3; round++) {
       const seen = await kong.event(id, 'access', {
         'kong.request.get_headers': () => toStruct({ host: 'example', accept: ['a', 'b'] }),
       })
       expect(seen.ended).toBe('returned')
-      expect(seen.asked.map(({ name }) => name)).toEqual(['kong.request.get_headers', 'kong.service.request.set_headers'])
+      expect(seen.asked.map(({ name }) => name)).toEqual([
+        'kong.request.get_headers',
+        'kong.service.request.set_headers',
+      ])
       expect(JSON.stringify(seen.asked[1]?.argument)).toContain('"hi"')
     }
   })
@@ -88,7 +91,11 @@ describe('the plugin server', () => {
     const seen = await kong.event(await kong.startInstance('chatty'), 'access', {
       'kong.nginx.get_var': ({ v }) => (v === 'request' ? { v: 'GET / HTTP/1.1' } : undefined),
     })
-    expect(seen.asked.map(({ name }) => name)).toEqual(['kong.nginx.get_var', 'kong.nginx.get_var', 'kong.response.exit'])
+    expect(seen.asked.map(({ name }) => name)).toEqual([
+      'kong.nginx.get_var',
+      'kong.nginx.get_var',
+      'kong.response.exit',
+    ])
     expect(Buffer.from(seen.asked.at(-1)?.argument.body as Uint8Array).toString()).toBe('GET / HTTP/1.1|nil')
   })
 
@@ -148,7 +155,9 @@ describe('the plugin server', () => {
   })
 
   it('tells what it has, as Kong asks', async () => {
-    expect((await kong.rpc({ get_plugin_names: {} }))?.plugin_names).toEqual({ names: ['chatty', 'good', 'slow', 'throws', 'unmakeable'] })
+    expect((await kong.rpc({ get_plugin_names: {} }))?.plugin_names).toEqual({
+      names: ['chatty', 'good', 'slow', 'throws', 'unmakeable'],
+    })
     const info = (await kong.rpc({ get_plugin_info: { name: 'good' } }))?.plugin_info as Record<string, unknown>
     expect(info).toMatchObject({ name: 'good', phases: ['access', 'log'], version: '1.0.0', priority: 10 })
     expect(JSON.parse(info.schema as string)).toEqual({
@@ -158,7 +167,8 @@ describe('the plugin server', () => {
   })
 
   it('leaves a socket alone that another server answers on, and a file that is no socket', async () => {
-    const start = (path: string): Promise<PluginServer> => startPluginServer({ socket: path, plugins: new Map(), log: () => undefined })
+    const start = (path: string): Promise<PluginServer> =>
+      startPluginServer({ socket: path, plugins: new Map(), log: () => undefined })
     await expect(start(socket)).rejects.toThrow(/another plugin server/)
     await writeFile(join(folder, 'precious'), 'x')
     await expect(start(join(folder, 'precious'))).rejects.toThrow(/not a socket/)
@@ -168,12 +178,26 @@ describe('the plugin server', () => {
 
 describe('the plugin server as a process', () => {
   it('prints one plugin for query_cmd, as JSON and nothing else', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [main, '--plugins', fixtures, '--dump', 'chatty', '--socket', '/x.sock'])
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      main,
+      '--plugins',
+      fixtures,
+      '--dump',
+      'chatty',
+      '--socket',
+      '/x.sock',
+    ])
     expect(JSON.parse(stdout)).toEqual({
       Protocol: 'ProtoBuf:1',
       Socket: '/x.sock',
       Plugins: [
-        { Name: 'chatty', Version: '1.0.0', Priority: 10, Phases: ['access'], Schema: { name: 'chatty', fields: [{ config: { type: 'record', fields: [] } }] } },
+        {
+          Name: 'chatty',
+          Version: '1.0.0',
+          Priority: 10,
+          Phases: ['access'],
+          Schema: { name: 'chatty', fields: [{ config: { type: 'record', fields: [] } }] },
+        },
       ],
     })
   })
@@ -181,7 +205,11 @@ describe('the plugin server as a process', () => {
   it('finishes what is under way on SIGTERM, exits 0, leaves no socket, and never writes to stdout', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-ps-'))
     const socket = join(folder, 's.sock')
-    const child = spawn(process.execPath, [main, '--plugins', fixtures, '--socket', socket, '--event-timeout-ms', '2000'], { stdio: 'pipe' })
+    const child = spawn(
+      process.execPath,
+      [main, '--plugins', fixtures, '--socket', socket, '--event-timeout-ms', '2000'],
+      { stdio: 'pipe' },
+    )
     const printed: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => printed.push(chunk))
     await expect.poll(() => existsSync(socket), { timeout: 10_000 }).toBe(true)

@@ -9,7 +9,12 @@ describe('redact', () => {
     ['a number and a boolean', { n: 7, yes: true }, [], { n: '[masked number]', yes: '[masked]' }],
     ['everything below a cleared name', { filter: { status: ['open'] } }, ['filter'], { filter: { status: ['open'] } }],
     ['a cleared name further down', { a: { key: 'x' } }, ['key'], { a: { key: '[masked 1 chars]' } }],
-    ['a name that says secret, cleared or not', { password: 'x', apiKey: 'y' }, ['password', 'apiKey'], { password: '[secret]', apiKey: '[secret]' }],
+    [
+      'a name that says secret, cleared or not',
+      { password: 'x', apiKey: 'y' },
+      ['password', 'apiKey'],
+      { password: '[secret]', apiKey: '[secret]' },
+    ],
     ['a secret below a cleared name', { filter: { token: 'x' } }, ['filter'], { filter: { token: '[secret]' } }],
     ['a JWT in a cleared field', { key: 'eyJhbGciOi.eyJzdWIiOi.sig' }, ['key'], { key: '[secret]' }],
     ['a bearer token in a cleared field', { note: 'use Bearer abcdefghij' }, ['note'], { note: '[secret]' }],

@@ -11,7 +11,12 @@ const complete = (): Call => ({
   principal: { id: 'i|s' } as never,
   message: { kind: 'request', era: 'legacy', method: 'tools/call', idRaw: '1', params: {}, revision: undefined },
   target: { kind: 'tool', name: 'x' },
-  decision: { id: 'd', verdict: { allow: true, rule: 'a:b' }, grants: { roles: [], permissions: [] }, policyDigest: 'p' },
+  decision: {
+    id: 'd',
+    verdict: { allow: true, rule: 'a:b' },
+    grants: { roles: [], permissions: [] },
+    policyDigest: 'p',
+  },
   admission: { seq: 1 },
   clientCredentialsRemoved: true,
 })
@@ -28,7 +33,12 @@ describe('mayOpen', () => {
     ['no target', (call) => delete call.target, 'message'],
     ['a preflight', (call) => (call.message = { kind: 'preflight' }), 'message'],
     ['no decision', (call) => delete call.decision, 'decision'],
-    ['a denial', (call) => (call.decision = { ...complete().decision!, verdict: { allow: false, reason: 'no_role', rulesTried: [] } }), 'decision'],
+    [
+      'a denial',
+      (call) =>
+        (call.decision = { ...complete().decision!, verdict: { allow: false, reason: 'no_role', rulesTried: [] } }),
+      'decision',
+    ],
     ['no admission', (call) => delete call.admission, 'admission'],
     ['credentials still there', (call) => (call.clientCredentialsRemoved = false), 'credentials_removed'],
     ['a list on its first way through', (call) => (call.target = { kind: 'list', of: 'tools' }), 'list_filtered'],

@@ -6,7 +6,11 @@ import { compilePolicy } from '../../../../lib/policy/policy.ts'
 
 const policy = compilePolicy({
   permissions: {
-    'jira:read': { tools: ['get_issue', 'search_*'], prompts: ['triage'], resources: ['jira://issue/*', 'jira://about'] },
+    'jira:read': {
+      tools: ['get_issue', 'search_*'],
+      prompts: ['triage'],
+      resources: ['jira://issue/*', 'jira://about'],
+    },
     'jira:delete': { tools: ['delete_issue'] },
   },
   roles: { admin: ['jira:*'], reader: ['jira:read'] },
@@ -48,31 +52,81 @@ describe('decide', () => {
     ['a tool of a glob', reader, { kind: 'tool', name: 'search_issues' }, 'allow jira:read'],
     ['a tool before the glob', reader, { kind: 'tool', name: 'research_issues' }, 'deny tool_not_granted'],
     ['a tool nobody granted', reader, { kind: 'tool', name: 'delete_issue' }, 'deny tool_not_granted'],
-    ['the same for a role with the whole namespace', admin, { kind: 'tool', name: 'delete_issue' }, 'allow jira:delete'],
+    [
+      'the same for a role with the whole namespace',
+      admin,
+      { kind: 'tool', name: 'delete_issue' },
+      'allow jira:delete',
+    ],
     ['a tool called as a task', admin, { kind: 'tool', name: 'get_issue', asTask: true }, 'deny task_not_supported'],
     ['a prompt', reader, { kind: 'prompt', name: 'triage' }, 'allow jira:read'],
     ['a prompt named like a tool', reader, { kind: 'prompt', name: 'get_issue' }, 'deny prompt_not_granted'],
     ['an exact resource', reader, { kind: 'resource', uri: 'jira://about' }, 'allow jira:read'],
     ['beyond an exact resource', reader, { kind: 'resource', uri: 'jira://about/x' }, 'deny resource_not_granted'],
     ['a resource under a prefix', reader, { kind: 'resource', uri: 'jira://issue/OPS-1' }, 'allow jira:read'],
-    ['out of a prefix by dots', reader, { kind: 'resource', uri: 'jira://issue/../secret' }, 'deny resource_not_granted'],
-    ['out of a prefix by escapes', reader, { kind: 'resource', uri: 'jira://issue/%2e%2e/secret' }, 'deny resource_not_granted'],
-    ['out of a prefix by backslash', reader, { kind: 'resource', uri: 'jira://issue/..\\secret' }, 'deny resource_not_granted'],
-    ['completion of a granted prompt', reader, { kind: 'completion', of: { kind: 'prompt', name: 'triage' }, argument: 'key' }, 'allow jira:read'],
-    ['completion of another', reader, { kind: 'completion', of: { kind: 'prompt', name: 'other' }, argument: 'key' }, 'deny prompt_not_granted'],
+    [
+      'out of a prefix by dots',
+      reader,
+      { kind: 'resource', uri: 'jira://issue/../secret' },
+      'deny resource_not_granted',
+    ],
+    [
+      'out of a prefix by escapes',
+      reader,
+      { kind: 'resource', uri: 'jira://issue/%2e%2e/secret' },
+      'deny resource_not_granted',
+    ],
+    [
+      'out of a prefix by backslash',
+      reader,
+      { kind: 'resource', uri: 'jira://issue/..\\secret' },
+      'deny resource_not_granted',
+    ],
+    [
+      'completion of a granted prompt',
+      reader,
+      { kind: 'completion', of: { kind: 'prompt', name: 'triage' }, argument: 'key' },
+      'allow jira:read',
+    ],
+    [
+      'completion of another',
+      reader,
+      { kind: 'completion', of: { kind: 'prompt', name: 'other' }, argument: 'key' },
+      'deny prompt_not_granted',
+    ],
     ['a task', admin, { kind: 'task', taskId: '1' }, 'deny task_not_supported'],
     ['a list of tasks', admin, { kind: 'list', of: 'tasks' }, 'deny task_not_supported'],
     ['a list of tools', reader, { kind: 'list', of: 'tools' }, 'allow list'],
     ['initialize', principal({}), { kind: 'session', method: 'initialize' }, 'allow session'],
     ['an unknown method', admin, { kind: 'unknown', method: 'tools/exec' }, 'deny method_unknown'],
     ['a tool for nobody in particular', principal({}), { kind: 'tool', name: 'get_issue' }, 'deny no_role'],
-    ['a role by scope', principal({}, { scopes: new Set(['jira.read']) }), { kind: 'tool', name: 'get_issue' }, 'allow jira:read'],
+    [
+      'a role by scope',
+      principal({}, { scopes: new Set(['jira.read']) }),
+      { kind: 'tool', name: 'get_issue' },
+      'allow jira:read',
+    ],
     ['a role by subject', principal({}, { subject: 'carol' }), { kind: 'tool', name: 'get_issue' }, 'allow jira:read'],
     ['a role by client', principal({}, { client: 'ci' }), { kind: 'tool', name: 'get_issue' }, 'allow jira:read'],
-    ['a subject in the claim `client`', principal({ client: 'ci' }), { kind: 'tool', name: 'get_issue' }, 'deny no_role'],
+    [
+      'a subject in the claim `client`',
+      principal({ client: 'ci' }),
+      { kind: 'tool', name: 'get_issue' },
+      'deny no_role',
+    ],
     ['one word of a group name', principal({ groups: 'Readers' }), { kind: 'tool', name: 'get_issue' }, 'deny no_role'],
-    ['a group claim that is one string', principal({ groups: 'admins' }), { kind: 'tool', name: 'delete_issue' }, 'allow jira:delete'],
-    ['a group claim that holds more', principal({ groups: 'x admins' }), { kind: 'tool', name: 'delete_issue' }, 'deny no_role'],
+    [
+      'a group claim that is one string',
+      principal({ groups: 'admins' }),
+      { kind: 'tool', name: 'delete_issue' },
+      'allow jira:delete',
+    ],
+    [
+      'a group claim that holds more',
+      principal({ groups: 'x admins' }),
+      { kind: 'tool', name: 'delete_issue' },
+      'deny no_role',
+    ],
   ])('%s', (_note, who, target, expected) => {
     expect(asks(who, target)).toBe(expected)
   })
@@ -80,8 +134,12 @@ describe('decide', () => {
   it('denies a subscription when one of its resources is denied', () => {
     const uris = ['jira://issue/OPS-1', 'jira://issue/OPS-2']
     expect(asks(reader, { kind: 'subscription', uris, taskIds: [], listChanges: [] })).toBe('allow subscription')
-    expect(asks(reader, { kind: 'subscription', uris: [...uris, 'jira://secret'], taskIds: [], listChanges: [] })).toBe('deny resource_not_granted')
-    expect(asks(reader, { kind: 'subscription', uris: [], taskIds: ['t'], listChanges: [] })).toBe('deny task_not_supported')
+    expect(asks(reader, { kind: 'subscription', uris: [...uris, 'jira://secret'], taskIds: [], listChanges: [] })).toBe(
+      'deny resource_not_granted',
+    )
+    expect(asks(reader, { kind: 'subscription', uris: [], taskIds: ['t'], listChanges: [] })).toBe(
+      'deny task_not_supported',
+    )
   })
 })
 
