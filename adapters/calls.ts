@@ -20,10 +20,13 @@ export class Calls {
 
   add(call: Call): void {
     this.#byId.set(call.id, call)
+    let looked = 0
     for (const [id, oldest] of this.#byId) {
       const isOld = this.#clock.monoMs() - oldest.startedMono > forgottenAfterMs
-      if (this.#byId.size <= maxCalls && !(isOld && oldest.admission === undefined)) break
+      if (this.#byId.size <= maxCalls && (!isOld || ++looked > 8)) break
       this.#byId.delete(id)
+      // A stream under way goes to the back of the line, so that the ones behind it are looked at as well.
+      if (isOld && oldest.admission !== undefined && this.#byId.size < maxCalls) this.#byId.set(id, oldest)
     }
   }
 

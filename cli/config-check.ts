@@ -16,19 +16,24 @@ export const configCheck: Command = {
   },
 }
 
+/** Another entity by its name or id. */
+type Reference = string | { readonly name?: string; readonly id?: string }
+
 interface Plugin {
   readonly name?: string
   readonly enabled?: boolean
-  readonly service?: string | { readonly name?: string }
-  readonly route?: string | { readonly name?: string }
+  readonly service?: Reference
+  readonly route?: Reference
   readonly config?: Readonly<Record<string, unknown>>
 }
 interface Route {
+  readonly id?: string
   readonly name?: string
-  readonly service?: string | { readonly name?: string }
+  readonly service?: Reference
   readonly plugins?: readonly Plugin[]
 }
 interface Service {
+  readonly id?: string
   readonly name?: string
   readonly host?: string
   readonly url?: string
@@ -37,10 +42,16 @@ interface Service {
   readonly routes?: readonly Route[]
 }
 interface Upstream {
+  readonly id?: string
   readonly name?: string
   readonly targets?: readonly unknown[]
 }
+interface Target {
+  readonly target?: string
+  readonly upstream?: Reference
+}
 export interface KongFile {
+  readonly targets?: readonly Target[]
   readonly services?: readonly Service[]
   readonly routes?: readonly Route[]
   readonly plugins?: readonly Plugin[]
@@ -60,16 +71,16 @@ export function configFaults(file: KongFile): string[] {
     const name = service.name ?? '?'
     const own = [
       ...(service.plugins ?? []),
-      ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.service) === name),
+      ...(file.plugins ?? []).filter((plugin) => refersTo(plugin.service, service)),
     ]
     const ownRoutes = [
       ...(service.routes ?? []),
-      ...(file.routes ?? []).filter((route) => nameOf(route.service) === name),
+      ...(file.routes ?? []).filter((candidate) => refersTo(candidate.service, service)),
     ]
     for (const route of ownRoutes) {
       const onRoute = [
         ...(route.plugins ?? []),
-        ...(file.plugins ?? []).filter((plugin) => nameOf(plugin.route) === route.name),
+        ...(file.plugins ?? []).filter((plugin) => refersTo(plugin.route, route)),
       ]
       const global = (file.plugins ?? []).filter((plugin) => plugin.service === undefined && plugin.route === undefined)
       const plugins = [...onRoute, ...own, ...global].filter(isMcp)
@@ -88,7 +99,8 @@ export function configFaults(file: KongFile): string[] {
   if (routes === 0) faults.push("no route has one of the suite's plugins")
   const closed = upstreams.get(closedUpstream)
   if (!closed) faults.push(`upstreams: add \`${closedUpstream}\`, without targets`)
-  else if ((closed.targets ?? []).length > 0) faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
+  else if ([...(closed.targets ?? []), ...(file.targets ?? []).filter(({ upstream }) => refersTo(upstream, closed))].length > 0)
+    faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
   return [...new Set(faults)]
 }
 
@@ -118,5 +130,8 @@ function routeFaults(
   return faults
 }
 
-const nameOf = (reference: string | { readonly name?: string } | undefined): string | undefined =>
-  typeof reference === 'string' ? reference : reference?.name
+function refersTo(reference: Reference | undefined, entity: { readonly name?: string; readonly id?: string }): boolean {
+  if (reference === undefined) return false
+  const named = typeof reference === 'string' ? [reference] : [reference.name, reference.id]
+  return named.some((value) => value !== undefined && (value === entity.name || value === entity.id))
+}

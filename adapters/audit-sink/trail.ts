@@ -17,6 +17,7 @@ interface OpenFile {
 }
 
 interface Waiting {
+  isAbandoned: boolean
   readonly event: object
   readonly resolve: (seq: number) => void
   readonly reject: (error: Error) => void
@@ -49,8 +50,12 @@ export class Trail {
   append(event: object): Promise<number> {
     if (this.#queue.length >= maxQueued) return Promise.reject(new Error('too many records wait to be written'))
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`not written within ${deadlineMs} ms`)), deadlineMs)
-      this.#queue.push({
+      const timer = setTimeout(() => {
+        waiting.isAbandoned = true
+        reject(new Error(`not written within ${deadlineMs} ms`))
+      }, deadlineMs)
+      const waiting: Waiting = {
+        isAbandoned: false,
         event: {
           time: new Date(this.#clock.nowMs()).toISOString(),
           mono_ms: Math.round(this.#clock.monoMs()),
@@ -64,7 +69,8 @@ export class Trail {
           clearTimeout(timer)
           reject(error)
         },
-      })
+      }
+      this.#queue.push(waiting)
       if (!this.#writing) void this.#drain()
     })
   }
@@ -78,7 +84,9 @@ export class Trail {
   async #drain(): Promise<void> {
     this.#writing = true
     while (this.#queue.length > 0) {
-      const batch = this.#queue.splice(0)
+      // Whoever has been told no is not written down as admitted afterwards.
+      const batch = this.#queue.splice(0).filter(({ isAbandoned }) => !isAbandoned)
+      if (batch.length === 0) continue
       try {
         const file = await this.#ready()
         let head = this.#head
@@ -164,13 +172,18 @@ export async function lastTrail(
   const { size } = await stat(path)
   const handle = await open(path, 'r')
   try {
-    const from = Math.max(0, size - lastBytes)
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - from), 0, size - from, from)
-    const tail = buffer.subarray(0, bytesRead)
-    const end = tail.lastIndexOf(0x0a)
-    const begin = end <= 0 ? -1 : tail.lastIndexOf(0x0a, end - 1)
+    // Twice as far back until the last whole record is in it from its first byte.
+    let tail = Buffer.alloc(0)
+    let [end, begin] = [-1, -1]
+    for (let length = lastBytes; begin === -1 && tail.length < size; length *= 2) {
+      const from = Math.max(0, size - length)
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - from), 0, size - from, from)
+      tail = buffer.subarray(0, bytesRead)
+      end = tail.lastIndexOf(0x0a)
+      begin = end <= 0 ? -1 : tail.lastIndexOf(0x0a, end - 1)
+    }
     const line = end === -1 ? '' : tail.subarray(begin + 1, end).toString('utf8')
-    return { file, last: line === '' ? '' : hashOf(line), torn_bytes: bytesRead - (end + 1) }
+    return { file, last: line === '' ? '' : hashOf(line), torn_bytes: tail.length - (end + 1) }
   } finally {
     await handle.close()
   }

@@ -51,6 +51,7 @@ export class Issuers {
   async verify(token: string, accepted: readonly IssuerConfig[], skewS: number): Promise<Verified> {
     if (token.length > maxTokenLength || !compactJws.test(token))
       return { ok: false, refusal: { why: 'token_malformed' } }
+    if (!isCanonical(token)) return { ok: false, refusal: { why: 'token_malformed' } }
     const issuer = accepted.find((candidate) => candidate.issuer === claimedIssuer(token))
     if (!issuer) return notAccepted('issuer')
     try {
@@ -62,6 +63,7 @@ export class Issuers {
         currentDate: new Date(this.#clock.nowMs()),
         requiredClaims: ['exp', 'sub'],
       })
+      if (keyCarriers.some((name) => protectedHeader[name] !== undefined)) return notAccepted('header')
       const type = protectedHeader.typ?.toLowerCase().replace(/^application\//, '') ?? ''
       if (!issuer.types.includes(type)) return notAccepted('typ')
       if (typeof payload.iat === 'number' && payload.iat > this.#clock.nowMs() / 1000 + skewS) return notAccepted('iat')
@@ -116,6 +118,13 @@ async function discoverJwksUri(issuer: string): Promise<string> {
   }
   throw new Error(faults.join('; '))
 }
+
+/** Base64url leaves the last character some freedom, which decoders ignore: one token, one spelling. */
+const isCanonical = (token: string): boolean =>
+  token.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part)
+
+/** A key or its address in the token itself: nothing the suite would use, and nothing an honest provider sends. */
+const keyCarriers = ['jku', 'jwk', 'x5u', 'x5c', 'crit'] as const
 
 /** What a token says of its issuer, not verified: only to choose whose keys to verify it with. */
 function claimedIssuer(token: string): unknown {

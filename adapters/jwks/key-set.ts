@@ -50,7 +50,9 @@ export class KeySet {
    */
   readonly find: FindKey = async (header, token) => {
     const ageMs = this.#clock.monoMs() - this.#fetchedMono
-    if (ageMs > freshForMs) await this.#refresh()
+    // Keys that are still usable are used while new ones are fetched: nobody waits for a provider that is away.
+    if (ageMs > usableForMs) await this.#refresh()
+    else if (ageMs > freshForMs) void this.#refresh()
     try {
       return await this.#current()(header, token)
     } catch (error) {

@@ -1,5 +1,6 @@
 /** Finds or begins the call a Kong request belongs to. */
 import type { Call, Headers } from '../../lib/context/call.ts'
+import { connectionFault } from '../../lib/context/connection-options.ts'
 import { parseRequestLine } from '../../lib/context/request-line.ts'
 import type { Refusal } from '../../lib/context/refusal.ts'
 import { newId } from '../clock.ts'
@@ -26,7 +27,9 @@ export async function beginCall(kong: Kong, runtime: Runtime): Promise<Begun> {
   await kong.ctx.shared.set(callKey, call.id)
   if (!line) return { call, refuse: { why: 'request_line_unreadable' } }
   const lines = Object.values(headers).reduce((sum, value) => sum + (typeof value === 'string' ? 1 : value.length), 0)
-  return lines > maxHeaderLines ? { call, refuse: { why: 'headers_too_many', limit: maxHeaderLines } } : { call }
+  if (lines > maxHeaderLines) return { call, refuse: { why: 'headers_too_many', limit: maxHeaderLines } }
+  const header = connectionFault(headers)
+  return header === undefined ? { call } : { call, refuse: { why: 'connection_options', header } }
 }
 
 /** Finds the call an earlier plugin began. Without one the first plugin is missing, and nothing goes on. */

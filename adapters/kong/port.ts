@@ -5,7 +5,8 @@ import type { HeaderValue, Kong } from './pdk.ts'
 export class KongPort implements Port {
   readonly isWholeChain: boolean
   readonly #kong: Kong
-  readonly #headers: Record<string, HeaderValue> = {}
+  // Without a prototype: a client may name a header `__proto__`, and its removal must not get lost.
+  readonly #headers = Object.create(null) as Record<string, HeaderValue>
   #dropQuery = false
   #upstream: string | undefined
 

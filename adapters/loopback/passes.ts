@@ -10,6 +10,7 @@ export const passHeader = 'x-mcp-exchange'
 
 interface Pass {
   readonly outer: Call
+  readonly bodyDigest: string
   readonly expiresMono: number
 }
 
@@ -21,10 +22,13 @@ export class Passes {
     this.#clock = clock
   }
 
-  /** @returns a secret, good for one inner request on behalf of this call within ten seconds */
-  issue(outer: Call): string {
+  /**
+   * @param bodyDigest of the one body this pass is for
+   * @returns a secret, good for one inner request on behalf of this call within ten seconds
+   */
+  issue(outer: Call, bodyDigest: string): string {
     const secret = newSecret()
-    this.#bySecret.set(secret, { outer, expiresMono: this.#clock.monoMs() + validForMs })
+    this.#bySecret.set(secret, { outer, bodyDigest, expiresMono: this.#clock.monoMs() + validForMs })
     for (const [old, pass] of this.#bySecret) {
       if (this.#bySecret.size <= maxPasses && pass.expiresMono > this.#clock.monoMs()) break
       this.#bySecret.delete(old)
@@ -33,10 +37,10 @@ export class Passes {
   }
 
   /** Takes a pass in; undefined for one that never was, was used, or is too old. */
-  redeem(secret: string): Call | undefined {
+  redeem(secret: string): Pick<Pass, 'outer' | 'bodyDigest'> | undefined {
     const pass = this.#bySecret.get(secret)
     this.#bySecret.delete(secret)
-    return pass && pass.expiresMono > this.#clock.monoMs() ? pass.outer : undefined
+    return pass && pass.expiresMono > this.#clock.monoMs() ? pass : undefined
   }
 
   /** Takes back a pass that was not used. */

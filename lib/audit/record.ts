@@ -1,4 +1,5 @@
 /** What a record says. Every kind of event is one object of plain JSON; the trail adds number, time and chain. */
+import { createHash } from 'node:crypto'
 import type { Call } from '../context/call.ts'
 import type { Refusal } from '../context/refusal.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
@@ -46,7 +47,7 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
       call: call.id,
       admission: call.admission.seq,
       ...seen,
-      ...(call.listed ? { returned: call.listed.kept.length, withheld: call.listed.withheld.map(shorten) } : {}),
+      ...(call.listed ? { returned: call.listed.kept.length, withheld: namesOf(call.listed.withheld), withheld_count: call.listed.withheld.length } : {}),
       ...(call.refusal ? { reason: call.refusal.why, detail: detailOf(call.refusal) } : {}),
     }
   }
@@ -124,7 +125,7 @@ function decisionOf(call: Call): JsonObject {
     effect: verdict.allow ? 'allow' : 'deny',
     ...(verdict.allow
       ? { rule: verdict.rule }
-      : { reason: verdict.reason, rules_tried: verdict.rulesTried.slice(0, 50) }),
+      : { reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }),
     roles: decision.grants.roles,
     policy_sha256: decision.policyDigest,
   }
@@ -186,10 +187,13 @@ function readSerialized(serialized: unknown): JsonObject {
   }
 }
 
-/** A session is named by a digest elsewhere; here its header, cut short, is enough to tell two apart. */
+/** A session by a digest: enough to tell two apart, and nothing its reader could use. */
 function sessionOf(call: Call): string | null {
   const session = call.request.headers['mcp-session-id']
-  return typeof session === 'string' ? shorten(session).slice(0, 64) : null
+  return typeof session === 'string' ? createHash('sha256').update(session).digest('hex').slice(0, 16) : null
 }
+
+/** The first hundred names: the count says how many there are. */
+const namesOf = (names: readonly string[]): string[] => names.slice(0, 100).map((name) => name.slice(0, 128))
 
 const shorten = (text: string): string => (text.length > maxNameLength ? `${text.slice(0, maxNameLength)}…` : text)

@@ -1,5 +1,5 @@
 /** What of a call's arguments goes on record. */
-import type { Json } from '../mcp/message.ts'
+import type { Json, JsonObject } from '../mcp/message.ts'
 
 /**
  * - `clear`: names of arguments whose values are recorded as they are; everything else is masked, but its name and
@@ -10,46 +10,61 @@ export interface RedactionRules {
 }
 
 const maxTextLength = 256
-const maxMembers = 50
+const maxValues = 200
+const maxClearText = 4_096
 const maxDepth = 6
 
-/** Looks like a credential whatever its name is: never recorded, also not in a clear field. */
+/** Looks like a credential whatever its name is: never recorded, also not in a clear field. Every run is bounded. */
 const secretLike =
-  /eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}|-----BEGIN [A-Z ]*PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\bsk-[A-Za-z0-9_-]{20,}|\bBearer\s+\S{8,}|:\/\/[^/\s:@]+:[^/\s@]+@/
-const secretName = /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|authorization|cookie|private[-_]?key/i
+  /\beyJ[\w-]{5,2000}\.[\w-]{5,2000}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,255}|\bxox[abprs]-[A-Za-z0-9-]{10,255}|\bsk-[\w-]{20,255}|\bBearer\s{1,9}\S{8}|:\/\/[^/\s:@]{1,255}:[^/\s@]{1,255}@/
+const secretName =
+  /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|authorization|cookie|private[-_]?key/i
 
-/** Arguments for the record: bounded in size and depth, masked by default, never a credential. */
+/**
+ * Arguments for the record: masked by default, never a credential, and bounded: after 200 values and 4 KiB of clear text the
+ * rest is left out, whatever its shape. Costs the same for a hostile message as for a large one.
+ */
 export function redact(args: Json, rules: RedactionRules): Json {
   const clear = new Set(rules.clear)
-  const seen = { members: 0 }
+  let values = 0
+  let clearText = 0
   return copy(args, false, 0)
 
   function copy(value: Json, isClear: boolean, depth: number): Json {
+    if (++values > maxValues) return '[cut]'
     if (value === null || typeof value === 'boolean') return isClear ? value : '[masked]'
     if (typeof value === 'number') return isClear ? value : '[masked number]'
     if (typeof value === 'string') return text(value, isClear)
     if (depth >= maxDepth) return '[too deep]'
     if (Array.isArray(value)) {
-      const items = (value as readonly Json[]).slice(0, maxMembers).map((item) => copy(item, isClear, depth + 1))
-      return value.length > maxMembers ? [...items, `[${value.length - maxMembers} more]`] : items
+      const items: Json[] = []
+      for (const item of value as readonly Json[]) {
+        if (values >= maxValues) break
+        items.push(copy(item, isClear, depth + 1))
+      }
+      return items.length < value.length ? [...items, `[${value.length - items.length} more]`] : items
     }
-    const out: Record<string, Json> = {}
-    for (const [name, inner] of Object.entries(value)) {
-      if (++seen.members > maxMembers) {
+    const out = Object.create(null) as Record<string, Json>
+    // Not Object.entries: an object of a hundred thousand members is not listed to record two hundred.
+    for (const name in value) {
+      if (values >= maxValues) {
         out['[more]'] = '[cut]'
         break
       }
-      out[name.slice(0, maxTextLength)] = secretName.test(name)
+      out[name.slice(0, 64)] = secretName.test(name.slice(0, 64))
         ? '[secret]'
-        : copy(inner, isClear || (depth === 0 && clear.has(name)), depth + 1)
+        : copy((value as JsonObject)[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
     }
     return out
   }
-}
 
-function text(value: string, isClear: boolean): string {
-  if (!isClear) return `[masked ${value.length} chars]`
-  // Only what would be recorded is looked at: the pattern is not linear on text made to be slow.
-  if (secretLike.test(value.slice(0, 4 * maxTextLength))) return '[secret]'
-  return value.length > maxTextLength ? `${value.slice(0, maxTextLength)}… [${value.length} chars]` : value
+  function text(value: string, isClear: boolean): string {
+    if (!isClear) return `[masked ${value.length} chars]`
+    const shown = value.slice(0, maxTextLength)
+    clearText += shown.length
+    if (clearText > maxClearText) return '[cut]'
+    // Beyond the shown part only as far as a credential that begins in it needs to be recognised.
+    if (secretLike.test(value.slice(0, 2 * maxTextLength))) return '[secret]'
+    return value.length > maxTextLength ? `${shown}… [${value.length} chars]` : value
+  }
 }

@@ -46,6 +46,7 @@ export interface Admission {
  * @property startedMono monotonic clock, milliseconds
  * @property stages      the stages that have run, in order
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
+ * @property exchangeBody digest of the one body that inner request may have
  */
 export interface Call {
   readonly id: string
@@ -54,6 +55,7 @@ export interface Call {
   readonly request: HttpRequest
   readonly stages: StageName[]
   exchangeOf?: string
+  exchangeBody?: string
   principal?: Principal
   message?: Message
   target?: Target

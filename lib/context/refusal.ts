@@ -14,6 +14,7 @@ export type Refusal =
   | { readonly why: 'keys_unavailable'; readonly issuer: string }
   | { readonly why: 'headers_too_many'; readonly limit: number }
   | { readonly why: 'request_line_unreadable' }
+  | { readonly why: 'connection_options'; readonly header: 'connection' | 'upgrade' }
   | { readonly why: 'not_found' }
   | { readonly why: 'origin_not_allowed' }
   | { readonly why: 'exchange_pass_unknown' }
@@ -65,6 +66,8 @@ export function toWire(refusal: Refusal): WireRefusal {
       return { httpStatus: 431, code: -32600, message: 'too many request headers' }
     case 'request_line_unreadable':
       return { httpStatus: 400, code: -32600, message: 'the request line was not understood' }
+    case 'connection_options':
+      return { httpStatus: 400, code: -32600, message: 'the connection header names what the gateway does not pass on' }
     case 'not_found':
       return { httpStatus: 404, code: -32600, message: 'there is nothing here' }
     case 'origin_not_allowed':

@@ -19,10 +19,12 @@ const neverForwarded = new Set([
   'cookie',
   'dpop',
   'x-mcp-exchange',
-  'x-mcp-rate-key',
 ])
 
-/** Kong sets these itself after the plugins have run, from the connection: a client's value does not survive. */
+/**
+ * Kong sets these itself after the plugins have run. To X-Forwarded-For it appends, so what a client put there stays in
+ * front: an upstream may rely on X-Real-IP, not on the rest (docs/operations.md).
+ */
 const setByKong = new Set([
   'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-path', 'x-forwarded-port', 'x-forwarded-prefix',
   'x-forwarded-proto', 'x-real-ip', 'x-kong-request-id',
@@ -33,12 +35,18 @@ const setByKong = new Set([
  *
  * @param token the gateway's own token for this call
  * @param extra lower-case names an administrator lets pass
+ * @param keepRateKey Kong's rate limiting still has to see the stamped key: then it stays, an opaque one
  */
-export function upstreamHeaders(call: Call, token: string, extra: ReadonlySet<string>): HeaderChange[] {
-  const said = identityHeaders(call, token)
+export function upstreamHeaders(
+  call: Call,
+  token: string,
+  extra: ReadonlySet<string>,
+  keepRateKey: boolean,
+): HeaderChange[] {
+  const said = [...identityHeaders(call, token), ...(keepRateKey ? [] : [['x-mcp-rate-key', []] as const])]
   const names = new Set(said.map(([name]) => name))
   const removed = Object.keys(call.request.headers)
-    .filter((name) => !names.has(name) && !mayPass(name, extra))
+    .filter((name) => !names.has(name) && !mayPass(name, extra) && !(keepRateKey && name === 'x-mcp-rate-key'))
     .map((name): HeaderChange => [name, []])
   return [...said, ...removed]
 }

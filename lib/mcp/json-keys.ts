@@ -70,7 +70,8 @@ export class OpenKeys {
 }
 
 /**
- * A key as it goes into a set. V8 hashes strings that are array indices without its random seed (CVE-2026-21717), so
- * somebody could choose keys that all collide; with a lone surrogate in front, which no accepted key has, they are not.
+ * A key as it goes into a set. Before its fix of March 2026, V8 hashed strings that are array indices without its random
+ * seed (CVE-2026-21717), so keys could be chosen that all collide; with a lone surrogate in front, which no accepted key
+ * has, they do not. Can go once `engines` asks for a Node that has the fix.
  */
 const spread = (key: string): string => (/^[0-9]/.test(key) ? `\ud800${key}` : key)

@@ -4,8 +4,8 @@
 export const modernRevisions: readonly string[] = ['2026-07-28']
 
 /**
- * Revisions with `initialize`, newest first. 2024-11-05 has another transport and no version header, but clients that
- * fell back to it are seen to send it, and it changes nothing here.
+ * Revisions with `initialize`, newest first. 2024-11-05 has another transport and no version header; the official SDKs'
+ * servers take it in the header all the same, and it changes nothing here.
  */
 export const legacyRevisions: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']
 

@@ -5,6 +5,7 @@ import { type JudgedKeys, judgedKeys, lookAlikeOf } from './look-alike.ts'
 import type { Era } from './message.ts'
 import type { ListAnswer } from './read-answer.ts'
 import { excerpt } from './read-refusal.ts'
+import { idNodeOf } from './replace-id.ts'
 
 /** The lists that are trimmed. */
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'resource_templates'
@@ -19,10 +20,12 @@ export interface ListEntry {
 
 /**
  * @property era      the request's
+ * @property idRaw    the id the client gave its request: the upstream was asked under another
  * @property maxTtlMs how long a client may keep the list, in milliseconds: as long as a changed policy may take to show
  */
 export interface TrimOptions {
   readonly era: Era
+  readonly idRaw?: string
   readonly maxTtlMs: number
 }
 
@@ -100,7 +103,9 @@ export function trimList(
     entries.push({ node, isKept })
     ;(isKept ? kept : withheld).push(name)
   }
-  const splices = [...cutsOf(list, entries), ...cacheSplices(answer.result, members, options)]
+  const id = idNodeOf(answer.node)
+  const ownId = id && options.idRaw !== undefined ? [{ start: id.start, end: id.end, text: options.idRaw }] : []
+  const splices = [...cutsOf(list, entries), ...cacheSplices(answer.result, members, options), ...ownId]
   return { ok: true, bytes: spliced(answer.bytes, splices), kept, withheld }
 }
 

@@ -33,6 +33,13 @@ describe('a trail', () => {
     expect(await verifyTrails(folder)).toMatchObject({ records: 4, files: 2, faults: [] })
   })
 
+  it('finds the end of the one before, however long its last record is', async () => {
+    await new Trail(folder, systemClock).append({ type: 'admission', filler: 'x'.repeat(1_000_000) })
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Trail(folder, systemClock).append({ type: 'admission' })
+    expect((await verifyTrails(folder)).faults).toEqual([])
+  })
+
   it('leaves a torn end of a crash alone, and says so', async () => {
     await new Trail(folder, systemClock).append({ type: 'admission' })
     const [first = ''] = await trails()

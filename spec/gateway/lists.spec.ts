@@ -146,7 +146,7 @@ describe.skipIf(skipReason)('lists', () => {
         expect(namesIn(text, kind).toSorted()).toEqual([...mine].toSorted())
         const kept = (original.result[kind.member] as Entry[]).filter((entry) => mine.includes(String(entry[kind.named])))
         const private_ = side.era === 'modern' ? { cacheScope: 'private', ttlMs: Math.min(Number(original.result.ttlMs), 5_000) } : {}
-        expect(text).toBe(JSON.stringify({ ...original, result: { ...original.result, [kind.member]: kept, ...private_ } }))
+        expect(text).toBe(JSON.stringify({ ...original, id: 1, result: { ...original.result, [kind.member]: kept, ...private_ } }))
         expect(sent.headers.get('content-type')).toMatch(/^application\/json/)
       })
 
@@ -228,8 +228,12 @@ describe.skipIf(skipReason)('lists', () => {
     })
 
     describe('when the server’s answer is', () => {
+      /** The answers below say `ID` where the id belongs that the gateway asked under. */
       const answering = async (canned: CannedAnswer, work: () => Promise<Sent>): Promise<Sent> => {
-        seenBy[route].instead = () => canned
+        seenBy[route].instead = ({ body }) => {
+          const id = JSON.stringify((JSON.parse(body.toString()) as { id: unknown }).id)
+          return typeof canned.body === 'string' ? { ...canned, body: canned.body.replaceAll('"ID"', id) } : canned
+        }
         try {
           return await work()
         } finally {
@@ -242,21 +246,21 @@ describe.skipIf(skipReason)('lists', () => {
         body: typeof body === 'string' ? body : JSON.stringify(body),
       })
       const secret = { name: 'delete_issue-secret', inputSchema: {} }
-      const result = (more: object): object => ({ jsonrpc: '2.0', id: 1, result: more })
+      const result = (more: object): object => ({ jsonrpc: '2.0', id: 'ID', result: more })
       const event = (body: unknown): string => `data: ${JSON.stringify(body)}\n\n`
       const notice = { jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'x' } }
       const stream = { 'content-type': 'text/event-stream' }
 
       it('a JSON-RPC error, that passes', async () => {
-        const error = { jsonrpc: '2.0', id: 1, error: { code: -32602, message: 'bad cursor', data: { at: 1 } } }
+        const error = { jsonrpc: '2.0', id: 'ID', error: { code: -32602, message: 'bad cursor', data: { at: 1 } } }
         const sent = await answering(json(error), () => ask('bob', side, { method: 'tools/list', params: { cursor: 'x' } }))
-        expect([sent.status, sent.json]).toEqual([200, error])
+        expect([sent.status, sent.json]).toEqual([200, { ...error, id: 1 }])
       })
 
       it.each([
         { note: 'an event stream with a notice before it', canned: json(`: hello\n\n${event(notice)}${event(result({ tools: [secret] }))}`, 200, stream) },
         { note: 'an event stream with CRLF and a priming event', canned: json(`id: 1\r\ndata:\r\n\r\n${event(result({ tools: [secret] })).replaceAll('\n', '\r\n')}`, 200, stream) },
-        { note: 'data over several lines', canned: json(`data: {"jsonrpc":"2.0","id":1,\ndata: "result":{"tools":[${JSON.stringify(secret)}]}}\n\n`, 200, stream) },
+        { note: 'data over several lines', canned: json(`data: {"jsonrpc":"2.0","id":"ID",\ndata: "result":{"tools":[${JSON.stringify(secret)}]}}\n\n`, 200, stream) },
         { note: 'status 201', canned: json(result({ tools: [secret] }), 201) },
         { note: 'a page with a cursor', canned: json(result({ tools: [secret], nextCursor: '' })) },
       ])('$note, it is trimmed all the same', async ({ canned }) => {
@@ -272,10 +276,10 @@ describe.skipIf(skipReason)('lists', () => {
         { note: 'no list', canned: json(result({})) },
         { note: 'a second list', canned: json(result({ tools: [], resources: [{ uri: 'secret' }] })) },
         { note: 'a look-alike of the list', canned: json(result({ tools: [], Tools: [secret] })) },
-        { note: 'the list twice', canned: json(`{"jsonrpc":"2.0","id":1,"result":{"tools":[],"tools":[${JSON.stringify(secret)}]}}`) },
+        { note: 'the list twice', canned: json(`{"jsonrpc":"2.0","id":"ID","result":{"tools":[],"tools":[${JSON.stringify(secret)}]}}`) },
         { note: 'a tool twice', canned: json(result({ tools: [{ name: 'get_issue' }, { name: 'get_issue', title: 'secret' }] })) },
-        { note: 'a tool with two names', canned: json('{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_issue","name":"secret"}]}}') },
-        { note: 'another id', canned: json({ jsonrpc: '2.0', id: 2, result: { tools: [secret] } }) },
+        { note: 'a tool with two names', canned: json('{"jsonrpc":"2.0","id":"ID","result":{"tools":[{"name":"get_issue","name":"secret"}]}}') },
+        { note: 'another id', canned: json({ jsonrpc: '2.0', id: 1, result: { tools: [secret] } }) },
         { note: 'a batch', canned: json([result({ tools: [secret] })]) },
         { note: 'another type', canned: json(result({ tools: [secret] }), 200, { 'content-type': 'text/plain' }) },
         { note: 'compressed', canned: { ...json('', 200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }), body: gzipSync(JSON.stringify(result({ tools: [secret] }))) } },

@@ -78,10 +78,12 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
 
 /** The inner request of an exchange stands for the outer call's caller. */
 function takeOver(call: Call, pass: string | readonly string[], runtime: Runtime): Refusal | undefined {
-  const outer = typeof pass === 'string' ? runtime.passes.redeem(pass) : undefined
+  const redeemed = typeof pass === 'string' ? runtime.passes.redeem(pass) : undefined
+  const outer = redeemed?.outer
   const same = outer?.request.verb === call.request.verb && outer.request.path === call.request.path
-  if (!outer?.principal || !same) return { why: 'exchange_pass_unknown' }
+  if (!redeemed || !outer?.principal || !same) return { why: 'exchange_pass_unknown' }
   call.exchangeOf = outer.id
+  call.exchangeBody = redeemed.bodyDigest
   call.principal = outer.principal
   return undefined
 }

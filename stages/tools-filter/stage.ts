@@ -1,4 +1,6 @@
 /** Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. */
+import { createHash } from 'node:crypto'
+import { newId } from '../../adapters/clock.ts'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { exchange, type ExchangeAnswer } from '../../adapters/loopback/exchange.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
@@ -6,6 +8,7 @@ import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import type { Call } from '../../lib/context/call.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
+import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { readAnswer } from '../../lib/mcp/read-answer.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
 import { decide } from '../../lib/policy/decide.ts'
@@ -36,17 +39,30 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage 
   }
 }
 
+/** @property idRaw the id the upstream was asked under */
+type Asked = ExchangeAnswer & { readonly idRaw: string }
+
 async function askUpstream(
   call: Call,
   port: Port,
   config: ToolsFilterConfig,
   runtime: Runtime,
-): Promise<ExchangeAnswer | { because: string }> {
-  const body = await port.body()
+): Promise<Asked | { because: string }> {
+  // An id of our own: servers route answers by it, and a second request under the client's id would get this list.
+  const idRaw = JSON.stringify(`kmcp-${newId()}`)
+  const body = replaceId(await port.body(), idRaw)
   const base = config.loopback_url ?? (await ownAddress(port))
-  const pass = runtime.passes.issue(call)
+  const pass = runtime.passes.issue(call, createHash('sha256').update(body).digest('hex'))
   try {
-    return await exchange({ base, call, pass, body, timeoutMs: config.timeout_ms, maxBytes: config.max_list_bytes })
+    const answer = await exchange({
+      base,
+      call,
+      pass,
+      body,
+      timeoutMs: config.timeout_ms,
+      maxBytes: config.max_list_bytes,
+    })
+    return { ...answer, idRaw }
   } catch (error) {
     return { because: error instanceof Error ? error.message : String(error) }
   } finally {
@@ -63,7 +79,7 @@ function trimmed(
   call: Call,
   message: { readonly idRaw: string; readonly era: 'legacy' | 'modern' },
   of: ListKind,
-  asked: ExchangeAnswer,
+  asked: Asked,
   config: ToolsFilterConfig,
 ): StageEnd {
   const { status, headers, body } = asked
@@ -74,14 +90,15 @@ function trimmed(
     contentType: headers['content-type'],
     contentEncoding: headers['content-encoding'],
     body,
-    idRaw: message.idRaw,
+    idRaw: asked.idRaw,
   })
   if (!answer.ok) return { refuse: { why: 'list_unreadable', because: answer.refusal.why } }
-  if (answer.kind === 'error') return { answer: json(answer.bytes) }
+  if (answer.kind === 'error') return { answer: json(replaceId(answer.bytes, message.idRaw, answer.node)) }
   const grants = call.decision?.grants
   if (!grants) return { refuse: { why: 'door_closed', missing: ['decision'] } }
   const list = trimList(answer, of, (entry) => decide(grants, entryTarget(of, entry)).allow, {
     era: message.era,
+    idRaw: message.idRaw,
     maxTtlMs: config.max_ttl_ms,
   })
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }

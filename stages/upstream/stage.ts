@@ -25,7 +25,7 @@ function prepareUpstream(config: UpstreamConfig, runtime: Runtime): Stage {
 
   return async (call, port) => {
     const token = await sign(call, await key(), config, audience, runtime)
-    const changes = upstreamHeaders(call, token, extra)
+    const changes = upstreamHeaders(call, token, extra, port.isWholeChain)
     call.clientCredentialsRemoved = removesCredentials(call.request.headers, changes)
     // The stage that asks counts as run: it is the last one, and this its last word.
     const missing = missingToOpen({ ...call, stages: [...call.stages, 'upstream'] })

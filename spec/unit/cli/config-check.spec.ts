@@ -12,13 +12,6 @@ describe('kmcp config check', () => {
     expect(configFaults((await load()) as KongFile)).toEqual([])
   })
 
-  it('is content with the example of the README', async () => {
-    const readme = await readFile(join(root, 'README.md'), 'utf8')
-    const example = /<!-- spec: own-server -->\n```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
-    expect(example).toContain('mcp-gateway')
-    expect(configFaults(parse(example) as KongFile)).toEqual([])
-  })
-
   it.each<[note: string, change: (config: any) => void, fault: RegExp]>([
     [
       'a service that leads somewhere by itself',
@@ -27,6 +20,16 @@ describe('kmcp config check', () => {
     ],
     ['a service with a url', (c) => (c.services[0].url = 'http://jira'), /leads to `http:\/\/jira` by itself/],
     ['a closed upstream with a target', (c) => (c.upstreams[0].targets = [{ target: 'x:1' }]), /must have no targets/],
+    [
+      'a target of the closed upstream at the top level',
+      (c) => (c.targets = [{ target: 'x:1', upstream: 'mcp-closed' }]),
+      /must have no targets/,
+    ],
+    [
+      'the same, with the upstream as an object',
+      (c) => (c.targets = [{ target: 'x:1', upstream: { name: 'mcp-closed' } }]),
+      /must have no targets/,
+    ],
     ['no closed upstream', (c) => c.upstreams.shift(), /add `mcp-closed`/],
     ['a plugin too few', (c) => c.services[0].routes[0].plugins.splice(0, 1), /mcp-oauth is missing/],
     ['a plugin that is disabled', (c) => (c.services[0].routes[0].plugins[3].enabled = false), /mcp-rbac is missing/],
