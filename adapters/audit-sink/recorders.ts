@@ -16,8 +16,9 @@ export interface RecorderConfig {
 /** Writes the records of one route. */
 export interface Recorder {
   /** @returns the admission's number. @throws Error when it could not be written: the call must not go on */
-  admit(call: Call): Promise<number>
-  complete(call: Call, serialized: unknown): Promise<void>
+  admit(call: Call): number
+  /** Writes what became of a call; what cannot be written is logged, the answer has long gone. */
+  complete(call: Call, serialized: unknown): void
 }
 
 type Log = (level: 'warn' | 'error', message: string) => void
@@ -37,18 +38,18 @@ export class Recorders {
   /** The recorder of a route; from now on refusals of the route's other plugins are recorded with it, too. */
   register(route: string, config: RecorderConfig): Recorder {
     this.#byRoute.set(route, config)
+    const { routeName, rules } = config
     const trail = this.#trail(config.directory)
     return {
-      admit: (call) => trail.append(admissionEvent(call, config.routeName, config.rules)),
-      complete: async (call, serialized) => {
+      admit: (call) => trail.append(admissionEvent(call, routeName, rules)),
+      complete: (call, serialized) => {
+        // An inner request is part of the outer call, which tells.
         if (call.exchangeOf !== undefined) return
-        if (call.refusal && !call.admission) {
-          if (!this.#recorded.has(call)) await this.#refuse(config, call)
-          return
+        if (!call.refusal || call.admission) {
+          this.#tryTo(call, () => trail.append(outcomeEvent(call, routeName, rules, serialized)))
+        } else if (!this.#recorded.has(call)) {
+          this.#refuse(config, call)
         }
-        await trail
-          .append(outcomeEvent(call, config.routeName, config.rules, serialized))
-          .catch((error: unknown) => this.#log('error', `outcome of ${call.id} was not recorded: ${String(error)}`))
       },
     }
   }
@@ -61,21 +62,26 @@ export class Recorders {
    *
    * @returns false when it should have been recorded and could not be
    */
-  async recordRefusal(route: string, call: Call): Promise<boolean> {
+  recordRefusal(route: string, call: Call): boolean {
     const config = this.#byRoute.get(route)
-    // A refused exchange is part of the outer call, which tells.
     if (!config || call.admission || call.exchangeOf !== undefined) return true
     return this.#refuse(config, call)
   }
 
-  async #refuse(config: RecorderConfig, call: Call): Promise<boolean> {
-    if (!call.refusal) return true
+  #refuse({ directory, routeName, rules }: RecorderConfig, call: Call): boolean {
+    const { refusal } = call
+    if (!refusal) return true
+    const isDone = this.#tryTo(call, () => this.#trail(directory).append(refusalEvent(call, refusal, routeName, rules)))
+    if (isDone) this.#recorded.add(call)
+    return isDone
+  }
+
+  #tryTo(call: Call, append: () => unknown): boolean {
     try {
-      await this.#trail(config.directory).append(refusalEvent(call, call.refusal, config.routeName, config.rules))
-      this.#recorded.add(call)
+      append()
       return true
     } catch (error) {
-      this.#log('error', `refusal of ${call.id} was not recorded: ${String(error)}`)
+      this.#log('error', `${call.id} was not recorded: ${String(error)}`)
       return false
     }
   }

@@ -1,11 +1,12 @@
 /** The gateway's own keys: what it signs upstream tokens with, and what it publishes so that upstreams can check them. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint, type JWK, type JWTPayload, SignJWT } from 'jose'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { calculateJwkThumbprint, type JWK, type JWTPayload } from 'jose'
 
 /** @property publicJwk what a verifier needs, `kid` (RFC 7638 thumbprint), `alg` and `use` included */
 export interface SigningKey {
   readonly publicJwk: JWK & { readonly kid: string; readonly alg: string }
-  sign(claims: JWTPayload): Promise<string>
+  /** A JWT in compact form (RFC 7515 7.1), typ `at+jwt` (RFC 9068). */
+  sign(claims: JWTPayload): string
 }
 
 export class SigningKeys {
@@ -31,12 +32,21 @@ async function makeKey(privateKey: KeyObject): Promise<SigningKey> {
   const alg = algorithmOf(privateKey)
   const bare = createPublicKey(privateKey).export({ format: 'jwk' }) as JWK
   const kid = await calculateJwkThumbprint(bare)
-  const header = { alg, kid, typ: 'at+jwt' }
+  const header = base64url({ alg, kid, typ: 'at+jwt' })
+  // Not jose's SignJWT: every call waits for this, and a thread hop costs more than the signature (docs/decisions/0006).
+  // ECDSA signatures are the two numbers side by side in a JWS (RFC 7518 3.4), not DER.
+  const key = { key: privateKey, dsaEncoding: 'ieee-p1363' } as const
+  const digest = alg === 'EdDSA' ? null : 'sha256'
   return {
     publicJwk: { ...bare, kid, alg, use: 'sig' },
-    sign: (claims) => new SignJWT(claims).setProtectedHeader(header).sign(privateKey),
+    sign: (claims) => {
+      const signed = `${header}.${base64url(claims)}`
+      return `${signed}.${sign(digest, Buffer.from(signed), key).toString('base64url')}`
+    },
   }
 }
+
+const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 function algorithmOf(key: KeyObject): 'EdDSA' | 'ES256' {
   if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'

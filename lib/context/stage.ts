@@ -36,6 +36,6 @@ export interface Port {
 }
 
 /** A stage, prepared from its configuration. */
-export type Stage = (call: Call, port: Port) => Promise<StageEnd>
+export type Stage = (call: Call, port: Port) => StageEnd | Promise<StageEnd>
 
 export type { Headers }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { toStruct, toValue } from '../../pluginserver/wire/messages.ts'
 import { eventually } from '../support/eventually.ts'
 import { KongSide } from '../support/kong-side.ts'
@@ -35,6 +35,10 @@ describe('the plugin server', () => {
       clock_skew_s: 30,
     }
     const audit = { route_id: 'r', directory: join(folder, 'audit'), clear_arguments: [] }
+    onTestFinished(async () => {
+      child.kill('SIGKILL')
+      await rm(folder, { recursive: true, force: true })
+    })
     let refused = 0
     const deny = async (count: number): Promise<void> => {
       // Kong closes a connection after an exit, so each denial is a connection of its own; the log phase is one more.
@@ -72,7 +76,5 @@ describe('the plugin server', () => {
     // 5 % and what a garbage collector leaves lying about; a leak of 2 KiB a denial would be 16 MiB.
     expect(after).toBeLessThan(before * 1.05 + 10)
     logger.close()
-    child.kill()
-    await rm(folder, { recursive: true, force: true })
   })
 })

@@ -17,35 +17,33 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 const trails = async (): Promise<string[]> => (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort()
 
 describe('a trail', () => {
-  it('numbers and chains what arrives together, and tells each writer its number', async () => {
+  it('numbers and chains its records, and tells each writer its number', async () => {
     const trail = new Trail(folder, systemClock)
-    const seqs = await Promise.all(
-      Array.from({ length: 500 }, (_, index) => trail.append({ type: 'admission', n: index })),
-    )
+    const seqs = Array.from({ length: 500 }, (_, index) => trail.append({ type: 'admission', n: index }))
     expect(seqs).toEqual(Array.from({ length: 500 }, (_, index) => index + 2))
     expect(await verifyTrails(folder)).toMatchObject({ records: 501, files: 1, faults: [] })
   })
 
   it('begins a new file with each start, and names the one before', async () => {
-    await new Trail(folder, systemClock).append({ type: 'admission' })
+    new Trail(folder, systemClock).append({ type: 'admission' })
     await new Promise((resolve) => setTimeout(resolve, 5))
-    await new Trail(folder, systemClock).append({ type: 'admission' })
+    new Trail(folder, systemClock).append({ type: 'admission' })
     expect(await verifyTrails(folder)).toMatchObject({ records: 4, files: 2, faults: [] })
   })
 
   it('finds the end of the one before, however long its last record is', async () => {
-    await new Trail(folder, systemClock).append({ type: 'admission', filler: 'x'.repeat(1_000_000) })
+    new Trail(folder, systemClock).append({ type: 'admission', filler: 'x'.repeat(1_000_000) })
     await new Promise((resolve) => setTimeout(resolve, 5))
-    await new Trail(folder, systemClock).append({ type: 'admission' })
+    new Trail(folder, systemClock).append({ type: 'admission' })
     expect((await verifyTrails(folder)).faults).toEqual([])
   })
 
   it('leaves a torn end of a crash alone, and says so', async () => {
-    await new Trail(folder, systemClock).append({ type: 'admission' })
+    new Trail(folder, systemClock).append({ type: 'admission' })
     const [first = ''] = await trails()
     await appendFile(join(folder, first), '{"v":1,"seq":3,"pre')
     await new Promise((resolve) => setTimeout(resolve, 5))
-    await new Trail(folder, systemClock).append({ type: 'admission' })
+    new Trail(folder, systemClock).append({ type: 'admission' })
     const { faults, notes } = await verifyTrails(folder)
     expect(faults).toEqual([])
     expect(notes.join()).toContain('never finished')
@@ -62,7 +60,7 @@ describe('a trail', () => {
     ],
   ])('shows a record that was %s', async (_note, tamper) => {
     const trail = new Trail(folder, systemClock)
-    for (let n = 0; n < 8; n++) await trail.append({ type: 'admission', n })
+    for (let n = 0; n < 8; n++) trail.append({ type: 'admission', n })
     expect((await verifyTrails(folder)).faults).toEqual([])
     const [file = ''] = await trails()
     const lines = (await readFile(join(folder, file), 'utf8')).trimEnd().split('\n')
@@ -73,8 +71,8 @@ describe('a trail', () => {
   it('shows an earlier file that is gone, or cut short', async () => {
     for (let start = 0; start < 3; start++) {
       const trail = new Trail(folder, systemClock)
-      await trail.append({ type: 'admission' })
-      await trail.append({ type: 'admission' })
+      trail.append({ type: 'admission' })
+      trail.append({ type: 'admission' })
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
     const [first = '', second = ''] = await trails()
@@ -97,18 +95,23 @@ describe('a trail', () => {
     try {
       const trail = new Trail(disk, systemClock)
       const ballast = join(disk, 'ballast')
-      await trail.append({ type: 'admission', n: 0 })
+      trail.append({ type: 'admission', n: 0 })
       await writeFile(ballast, Buffer.alloc(256 * 1024)).catch(() => undefined)
       const begun = performance.now()
       let refused = 0
-      for (let n = 0; n < 100; n++)
-        await trail.append({ type: 'admission', filler: 'x'.repeat(500) }).catch(() => refused++)
+      for (let n = 0; n < 100; n++) {
+        try {
+          trail.append({ type: 'admission', filler: 'x'.repeat(500) })
+        } catch {
+          refused++
+        }
+      }
       expect(refused).toBeGreaterThan(50)
       expect(performance.now() - begun).toBeLessThan(100 * 250)
       await rm(ballast)
-      await trail.append({ type: 'admission', n: 1 })
+      trail.append({ type: 'admission', n: 1 })
       expect(await verifyTrails(disk)).toMatchObject({ faults: [], notes: [expect.stringContaining('no outcome')] })
-      await trail.close()
+      trail.close()
     } finally {
       execFileSync('umount', ['--lazy', disk])
     }
@@ -116,6 +119,6 @@ describe('a trail', () => {
 
   it('refuses where the directory cannot be made', async () => {
     await writeFile(join(folder, 'file'), '')
-    await expect(new Trail(join(folder, 'file', 'audit'), systemClock).append({ type: 'admission' })).rejects.toThrow()
+    expect(() => new Trail(join(folder, 'file', 'audit'), systemClock).append({ type: 'admission' })).toThrow()
   })
 })

@@ -42,7 +42,10 @@ describe.skipIf(skipReason)('limits', () => {
     const sent = await gateway.send(route, {
       as,
       json,
-      headers: { ...(route === 'everything' && session !== undefined ? { 'mcp-session-id': session } : {}), ...headers },
+      headers: {
+        ...(route === 'everything' && session !== undefined ? { 'mcp-session-id': session } : {}),
+        ...headers,
+      },
     } satisfies SendOptions)
     // Kong counts in a timer, a moment after the request.
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -53,7 +56,8 @@ describe.skipIf(skipReason)('limits', () => {
     for (let at = 0; at < count; at++) seen.push((await ask(at)).status)
     return seen
   }
-  const upTo = (limit: number, count: number): number[] => Array.from({ length: count }, (_, at) => (at < limit ? 200 : 429))
+  const upTo = (limit: number, count: number): number[] =>
+    Array.from({ length: count }, (_, at) => (at < limit ? 200 : 429))
   const get = (key: string): unknown => call('get_issue', { key })
 
   it('jira: stop a person at one tool, and not at another tool, and not another person', async () => {
@@ -87,7 +91,12 @@ describe.skipIf(skipReason)('limits', () => {
   })
 
   it('jira: are not escaped by a key of the client’s own, by another id, or by another spelling', async () => {
-    const spelled = (at: number): unknown => ({ jsonrpc: '2.0', id: `id-${at}`, method: 'tools/call', params: { name: 'search_issues', arguments: { text: `t${at}` } } })
+    const spelled = (at: number): unknown => ({
+      jsonrpc: '2.0',
+      id: `id-${at}`,
+      method: 'tools/call',
+      params: { name: 'search_issues', arguments: { text: `t${at}` } },
+    })
     const keys = ['x-mcp-rate-key', 'X-MCP-Rate-Key', 'x_mcp_rate_key', 'X-Mcp-Rate-Key']
     const forged = (at: number): Record<string, string> => ({ [keys[at % keys.length] ?? '']: `somebody-else-${at}` })
     expect(await statuses(6, (at) => send('jira', 'bob', spelled(at), forged(at)))).toEqual(upTo(perMinute, 6))
@@ -97,10 +106,15 @@ describe.skipIf(skipReason)('limits', () => {
   })
 
   it('jira: are not escaped by another token of the same person', async () => {
-    expect(await statuses(perMinute, () => send('jira', 'alice', call('search_issues', { text: 'x' })))).toEqual(upTo(perMinute, 3))
+    expect(await statuses(perMinute, () => send('jira', 'alice', call('search_issues', { text: 'x' })))).toEqual(
+      upTo(perMinute, 3),
+    )
     const fresh = await gateway.token('alice')
     expect(fresh).not.toBe(await gateway.tokenOf('alice'))
-    const { status } = await gateway.send('jira', { json: call('search_issues', { text: 'x' }), headers: { authorization: `Bearer ${fresh}` } })
+    const { status } = await gateway.send('jira', {
+      json: call('search_issues', { text: 'x' }),
+      headers: { authorization: `Bearer ${fresh}` },
+    })
     expect(status).toBe(429)
   })
 
@@ -108,12 +122,16 @@ describe.skipIf(skipReason)('limits', () => {
     const flood = await statuses(6, () => send('jira', 'bob', call('delete_issue', { key: 'OPS-1' })))
     // A denial is HTTP 200 with -31403.
     expect(flood).toEqual(upTo(perMinute, 6))
-    const ofFlood = ({ person, tool }: AuditRecord): boolean => tool === 'delete_issue' && (person as { subject: string }).subject === 'bob'
+    const ofFlood = ({ person, tool }: AuditRecord): boolean =>
+      tool === 'delete_issue' && (person as { subject: string }).subject === 'bob'
     const records = await eventually(
       async () => (await readRecords(gateway.auditDir)).filter(ofFlood),
       (found) => found.length === 6,
     )
-    expect(records.map(({ type }) => type)).toEqual([...Array<string>(3).fill('denial'), ...Array<string>(3).fill('limit')])
+    expect(records.map(({ type }) => type)).toEqual([
+      ...Array<string>(3).fill('denial'),
+      ...Array<string>(3).fill('limit'),
+    ])
   })
 
   it('jira: count a list once, though the gateway asks a second time', async () => {
@@ -125,7 +143,11 @@ describe.skipIf(skipReason)('limits', () => {
 
   describe('everything', () => {
     beforeAll(async () => {
-      const initialize = rpc('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'spec', version: '1' } })
+      const initialize = rpc('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'spec', version: '1' },
+      })
       for (const person of ['alice', 'bob', 'carol'] as const) {
         const { headers } = await gateway.send('everything', { as: person, json: initialize })
         sessions.set(person, headers.get('mcp-session-id') ?? '')
@@ -135,7 +157,13 @@ describe.skipIf(skipReason)('limits', () => {
     }, 90_000)
 
     it('stop a person over all tools, and not another person', async () => {
-      const asks = [call('echo', { message: 'x' }), call('get-sum', { a: 1, b: 2 }), rpc('ping'), rpc('ping'), call('echo', { message: 'x' })]
+      const asks = [
+        call('echo', { message: 'x' }),
+        call('get-sum', { a: 1, b: 2 }),
+        rpc('ping'),
+        rpc('ping'),
+        call('echo', { message: 'x' }),
+      ]
       expect(await statuses(5, (at) => send('everything', 'bob', asks[at]))).toEqual(upTo(perMinute, 5))
       expect((await send('everything', 'alice', call('echo', { message: 'x' }))).status).toBe(200)
       expect((await gateway.upstreamStats('everything')).byTool.echo).toBe(2)
@@ -149,10 +177,15 @@ describe.skipIf(skipReason)('limits', () => {
 
     it('leave an admission with the outcome 429 where the limiter stands behind the bundle', async () => {
       const stopped = await eventually(
-        async () => (await readRecords(gateway.auditDir)).filter(({ type, http_status }) => type === 'outcome' && http_status === 429),
+        async () =>
+          (await readRecords(gateway.auditDir)).filter(
+            ({ type, http_status }) => type === 'outcome' && http_status === 429,
+          ),
         (found) => found.length > 0,
       )
-      const admissions = new Set((await readRecords(gateway.auditDir)).filter(({ type }) => type === 'admission').map((record) => record.call))
+      const admissions = new Set(
+        (await readRecords(gateway.auditDir)).filter(({ type }) => type === 'admission').map((record) => record.call),
+      )
       for (const { call: id } of stopped) expect(admissions.has(id)).toBe(true)
     })
   })

@@ -1,8 +1,17 @@
 /** A list shows exactly what a call would be allowed to do, and is otherwise what the server said, byte for byte. */
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { eventually, type GatewayUnderTest, modern, rpc, type SendOptions, type Sent, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
-import { readRecords } from '../support/audit-trail.ts'
+import {
+  eventually,
+  type GatewayUnderTest,
+  modern,
+  rpc,
+  type SendOptions,
+  type Sent,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
+import { type AuditRecord, readRecords } from '../support/audit-trail.ts'
 import { messageText, sendRaw } from '../support/raw-http.ts'
 import { type CannedAnswer, RecordingUpstream } from '../support/recording-upstream.ts'
 
@@ -27,14 +36,32 @@ const unfit = (entry: Entry): Record<string, unknown> => {
   return Object.fromEntries(Object.keys(properties).map((name) => [name, [{ unfit: true }]]))
 }
 const kinds: readonly ListKind[] = [
-  { method: 'tools/list', member: 'tools', named: 'name', reach: (name, entry) => ({ method: 'tools/call', params: { name, arguments: unfit(entry) }, name }) },
-  { method: 'prompts/list', member: 'prompts', named: 'name', reach: (name) => ({ method: 'prompts/get', params: { name }, name }) },
-  { method: 'resources/list', member: 'resources', named: 'uri', reach: (uri) => ({ method: 'resources/read', params: { uri }, name: uri }) },
+  {
+    method: 'tools/list',
+    member: 'tools',
+    named: 'name',
+    reach: (name, entry) => ({ method: 'tools/call', params: { name, arguments: unfit(entry) }, name }),
+  },
+  {
+    method: 'prompts/list',
+    member: 'prompts',
+    named: 'name',
+    reach: (name) => ({ method: 'prompts/get', params: { name }, name }),
+  },
+  {
+    method: 'resources/list',
+    member: 'resources',
+    named: 'uri',
+    reach: (uri) => ({ method: 'resources/read', params: { uri }, name: uri }),
+  },
   {
     method: 'resources/templates/list',
     member: 'resourceTemplates',
     named: 'uriTemplate',
-    reach: (uri) => ({ method: 'completion/complete', params: { ref: { type: 'ref/resource', uri }, argument: { name: 'key', value: '' } } }),
+    reach: (uri) => ({
+      method: 'completion/complete',
+      params: { ref: { type: 'ref/resource', uri }, argument: { name: 'key', value: '' } },
+    }),
   },
 ]
 
@@ -45,12 +72,29 @@ const jiraTools = {
 const everythingBasic = ['echo', 'get-sum', 'get-tiny-image', 'trigger-long-running-operation']
 
 /** What each may see, in alphabetical order; `all` is whatever the server has. */
-const visible: Readonly<Record<Route, Readonly<Record<Caller, Readonly<Record<ListKind['method'], readonly string[] | 'all'>>>>>> = {
+const visible: Readonly<
+  Record<Route, Readonly<Record<Caller, Readonly<Record<ListKind['method'], readonly string[] | 'all'>>>>>
+> = {
   jira: {
     alice: { 'tools/list': 'all', 'prompts/list': 'all', 'resources/list': 'all', 'resources/templates/list': 'all' },
-    bob: { 'tools/list': [...jiraTools.read, ...jiraTools.write], 'prompts/list': 'all', 'resources/list': 'all', 'resources/templates/list': 'all' },
-    carol: { 'tools/list': [...jiraTools.read, 'bulk_export'], 'prompts/list': 'all', 'resources/list': 'all', 'resources/templates/list': 'all' },
-    'build-agent': { 'tools/list': jiraTools.read, 'prompts/list': 'all', 'resources/list': 'all', 'resources/templates/list': 'all' },
+    bob: {
+      'tools/list': [...jiraTools.read, ...jiraTools.write],
+      'prompts/list': 'all',
+      'resources/list': 'all',
+      'resources/templates/list': 'all',
+    },
+    carol: {
+      'tools/list': [...jiraTools.read, 'bulk_export'],
+      'prompts/list': 'all',
+      'resources/list': 'all',
+      'resources/templates/list': 'all',
+    },
+    'build-agent': {
+      'tools/list': jiraTools.read,
+      'prompts/list': 'all',
+      'resources/list': 'all',
+      'resources/templates/list': 'all',
+    },
   },
   everything: {
     alice: { 'tools/list': 'all', 'prompts/list': 'all', 'resources/list': 'all', 'resources/templates/list': 'all' },
@@ -88,14 +132,20 @@ describe.skipIf(skipReason)('lists', () => {
     gateway = await startGatewayUnderTest((config) => {
       seenBy.jira.stepInto(config, 'jira-mcp')
       seenBy.everything.stepInto(config, 'everything-mcp')
-      const filter = config.services.flatMap(({ routes }) => routes.flatMap(({ plugins = [] }) => plugins)).find(({ name }) => name === 'mcp-tools-filter')
+      const filter = config.services
+        .flatMap(({ routes }) => routes.flatMap(({ plugins = [] }) => plugins))
+        .find(({ name }) => name === 'mcp-tools-filter')
       if (filter) filter.config = { max_ttl_ms: 5_000 }
     })
     seenBy.jira.leadTo(gateway.upstreams.jira)
     seenBy.everything.leadTo(gateway.upstreams.everything)
     for (const caller of callers) {
       tokens.set(caller, caller === 'build-agent' ? await gateway.agentToken() : await gateway.tokenOf(caller))
-      const initialize = rpc('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'spec', version: '1' } })
+      const initialize = rpc('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'spec', version: '1' },
+      })
       const { headers } = await send(caller, 'everything', { json: initialize })
       sessions.set(caller, headers.get('mcp-session-id') ?? '')
     }
@@ -118,12 +168,29 @@ describe.skipIf(skipReason)('lists', () => {
     caller: Caller,
     { route, era }: { route: Route; era: 'legacy' | 'modern' },
     { method, params = {}, name }: { method: string; params?: Record<string, unknown>; name?: string },
-  ): Promise<Sent> => send(caller, route, era === 'modern' ? modern(method, params, name) : { json: rpc(method, params) })
+  ): Promise<Sent> =>
+    send(caller, route, era === 'modern' ? modern(method, params, name) : { json: rpc(method, params) })
   /** The list as this caller gets it, and what the server itself had answered. */
-  const list = async (caller: Caller, side: (typeof sides)[number], kind: ListKind): Promise<{ text: string; sent: Sent; own: string }> => {
+  const list = async (
+    caller: Caller,
+    side: (typeof sides)[number],
+    kind: ListKind,
+  ): Promise<{ text: string; sent: Sent; own: string }> => {
     const sent = await ask(caller, side, kind)
     expect(sent.status).toBe(200)
     return { text: sent.text, sent, own: messageText(seenBy[side.route].requests.at(-1)?.answer.text() ?? '') }
+  }
+  /** What is on record of the last list of this kind. */
+  const outcomeOf = async (target: string): Promise<AuditRecord> => {
+    const found = await eventually(
+      async () => {
+        const records = await readRecords(gateway.auditDir)
+        const admission = records.findLast((record) => record.type === 'admission' && record.target === target)
+        return records.find(({ type, call }) => type === 'outcome' && call === admission?.call)
+      },
+      (outcome) => outcome !== undefined,
+    )
+    return found as AuditRecord
   }
   const namesIn = (text: string, { member, named }: ListKind): string[] => {
     const { result } = JSON.parse(text) as { result: Record<string, Entry[]> }
@@ -144,9 +211,14 @@ describe.skipIf(skipReason)('lists', () => {
         const all = namesIn(own, kind)
         const mine = shown(caller, side.route, kind, all)
         expect(namesIn(text, kind).toSorted()).toEqual([...mine].toSorted())
-        const kept = (original.result[kind.member] as Entry[]).filter((entry) => mine.includes(String(entry[kind.named])))
-        const private_ = side.era === 'modern' ? { cacheScope: 'private', ttlMs: Math.min(Number(original.result.ttlMs), 5_000) } : {}
-        expect(text).toBe(JSON.stringify({ ...original, id: 1, result: { ...original.result, [kind.member]: kept, ...private_ } }))
+        const kept = (original.result[kind.member] as Entry[]).filter((entry) =>
+          mine.includes(String(entry[kind.named])),
+        )
+        const private_ =
+          side.era === 'modern' ? { cacheScope: 'private', ttlMs: Math.min(Number(original.result.ttlMs), 5_000) } : {}
+        expect(text).toBe(
+          JSON.stringify({ ...original, id: 1, result: { ...original.result, [kind.member]: kept, ...private_ } }),
+        )
         expect(sent.headers.get('content-type')).toMatch(/^application\/json/)
       })
 
@@ -161,7 +233,10 @@ describe.skipIf(skipReason)('lists', () => {
           const { json } = await ask(caller, side, kind.reach(name, entry))
           const isShown = names.includes(name)
           expect({ name, isDenied: json.error?.code === -31403 }).toEqual({ name, isDenied: !isShown })
-          expect({ name, reached: seenBy[side.route].requests.length - before }).toEqual({ name, reached: isShown ? 1 : 0 })
+          expect({ name, reached: seenBy[side.route].requests.length - before }).toEqual({
+            name,
+            reached: isShown ? 1 : 0,
+          })
         }
       })
     })
@@ -183,14 +258,7 @@ describe.skipIf(skipReason)('lists', () => {
   it('put on record what was returned and what was withheld', async () => {
     const kind = kinds[0] as ListKind
     const { text, own } = await list('bob', { route: 'jira', era: 'legacy' }, kind)
-    const outcome = await eventually(
-      async () => {
-        const records = await readRecords(gateway.auditDir)
-        const admission = records.findLast(({ type, target }) => type === 'admission' && target === 'list of tools')
-        return records.find(({ type, call }) => type === 'outcome' && call === admission?.call)
-      },
-      (found) => found !== undefined,
-    )
+    const outcome = await outcomeOf('list of tools')
     const withheld = namesIn(own, kind).filter((name) => !namesIn(text, kind).includes(name))
     expect(withheld.toSorted()).toEqual(['bulk_export', 'delete_issue'])
     expect(outcome).toMatchObject({ returned: 7, withheld })
@@ -210,7 +278,10 @@ describe.skipIf(skipReason)('lists', () => {
 
     it('refuses to read a stream again, where lists would come untrimmed', async () => {
       const before = seenBy[route].requests.length
-      const { status } = await send('bob', route, { verb: 'GET', headers: { accept: 'text/event-stream', 'last-event-id': '0' } })
+      const { status } = await send('bob', route, {
+        verb: 'GET',
+        headers: { accept: 'text/event-stream', 'last-event-id': '0' },
+      })
       expect(status).toBe(405)
       expect(seenBy[route].requests.length).toBe(before)
     })
@@ -219,7 +290,9 @@ describe.skipIf(skipReason)('lists', () => {
       const kind = kinds[0] as ListKind
       const expected = { alice: (await list('alice', side, kind)).text, bob: (await list('bob', side, kind)).text }
       expect(expected.alice).not.toBe(expected.bob)
-      const turns = Array.from({ length: 200 }, (_, at) => (at % 2 === 0 ? (['alice', 'bob'] as const) : (['bob', 'alice'] as const)))
+      const turns = Array.from({ length: 200 }, (_, at) =>
+        at % 2 === 0 ? (['alice', 'bob'] as const) : (['bob', 'alice'] as const),
+      )
       for (let at = 0; at < turns.length; at += 20) {
         const asked = turns.slice(at, at + 20).flat()
         const answers = await Promise.all(asked.map((caller) => ask(caller, side, kind)))
@@ -232,7 +305,8 @@ describe.skipIf(skipReason)('lists', () => {
       const answering = async (canned: CannedAnswer, work: () => Promise<Sent>): Promise<Sent> => {
         seenBy[route].instead = ({ body }) => {
           const id = JSON.stringify((JSON.parse(body.toString()) as { id: unknown }).id)
-          return typeof canned.body === 'string' ? { ...canned, body: canned.body.replaceAll('"ID"', id) } : canned
+          const text = canned.body.toString().replaceAll('"ID"', id)
+          return { ...canned, body: canned.headers['content-encoding'] === 'gzip' ? gzipSync(text) : text }
         }
         try {
           return await work()
@@ -240,7 +314,11 @@ describe.skipIf(skipReason)('lists', () => {
           seenBy[route].instead = undefined
         }
       }
-      const json = (body: unknown, status = 200, headers: Record<string, string> = { 'content-type': 'application/json' }): CannedAnswer => ({
+      const json = (
+        body: unknown,
+        status = 200,
+        headers: Record<string, string> = { 'content-type': 'application/json' },
+      ): CannedAnswer => ({
         status,
         headers,
         body: typeof body === 'string' ? body : JSON.stringify(body),
@@ -253,14 +331,33 @@ describe.skipIf(skipReason)('lists', () => {
 
       it('a JSON-RPC error, that passes', async () => {
         const error = { jsonrpc: '2.0', id: 'ID', error: { code: -32602, message: 'bad cursor', data: { at: 1 } } }
-        const sent = await answering(json(error), () => ask('bob', side, { method: 'tools/list', params: { cursor: 'x' } }))
+        const sent = await answering(json(error), () =>
+          ask('bob', side, { method: 'tools/list', params: { cursor: 'x' } }),
+        )
         expect([sent.status, sent.json]).toEqual([200, { ...error, id: 1 }])
       })
 
       it.each([
-        { note: 'an event stream with a notice before it', canned: json(`: hello\n\n${event(notice)}${event(result({ tools: [secret] }))}`, 200, stream) },
-        { note: 'an event stream with CRLF and a priming event', canned: json(`id: 1\r\ndata:\r\n\r\n${event(result({ tools: [secret] })).replaceAll('\n', '\r\n')}`, 200, stream) },
-        { note: 'data over several lines', canned: json(`data: {"jsonrpc":"2.0","id":"ID",\ndata: "result":{"tools":[${JSON.stringify(secret)}]}}\n\n`, 200, stream) },
+        {
+          note: 'an event stream with a notice before it',
+          canned: json(`: hello\n\n${event(notice)}${event(result({ tools: [secret] }))}`, 200, stream),
+        },
+        {
+          note: 'an event stream with CRLF and a priming event',
+          canned: json(
+            `id: 1\r\ndata:\r\n\r\n${event(result({ tools: [secret] })).replaceAll('\n', '\r\n')}`,
+            200,
+            stream,
+          ),
+        },
+        {
+          note: 'data over several lines',
+          canned: json(
+            `data: {"jsonrpc":"2.0","id":"ID",\ndata: "result":{"tools":[${JSON.stringify(secret)}]}}\n\n`,
+            200,
+            stream,
+          ),
+        },
         { note: 'status 201', canned: json(result({ tools: [secret] }), 201) },
         { note: 'a page with a cursor', canned: json(result({ tools: [secret], nextCursor: '' })) },
       ])('$note, it is trimmed all the same', async ({ canned }) => {
@@ -272,27 +369,66 @@ describe.skipIf(skipReason)('lists', () => {
       })
 
       it.each([
-        { note: 'null for a list', canned: json(result({ tools: null })) },
-        { note: 'no list', canned: json(result({})) },
-        { note: 'a second list', canned: json(result({ tools: [], resources: [{ uri: 'secret' }] })) },
-        { note: 'a look-alike of the list', canned: json(result({ tools: [], Tools: [secret] })) },
-        { note: 'the list twice', canned: json(`{"jsonrpc":"2.0","id":"ID","result":{"tools":[],"tools":[${JSON.stringify(secret)}]}}`) },
-        { note: 'a tool twice', canned: json(result({ tools: [{ name: 'get_issue' }, { name: 'get_issue', title: 'secret' }] })) },
-        { note: 'a tool with two names', canned: json('{"jsonrpc":"2.0","id":"ID","result":{"tools":[{"name":"get_issue","name":"secret"}]}}') },
-        { note: 'another id', canned: json({ jsonrpc: '2.0', id: 1, result: { tools: [secret] } }) },
-        { note: 'a batch', canned: json([result({ tools: [secret] })]) },
-        { note: 'another type', canned: json(result({ tools: [secret] }), 200, { 'content-type': 'text/plain' }) },
-        { note: 'compressed', canned: { ...json('', 200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }), body: gzipSync(JSON.stringify(result({ tools: [secret] }))) } },
-        { note: 'cut off', canned: json(JSON.stringify(result({ tools: [secret] })).slice(0, -2)) },
-        { note: 'an event stream without an answer', canned: json(event(notice), 200, stream) },
-      ])('$note, it is not shown', async ({ canned }) => {
+        { note: 'null for a list', because: 'list_not_array', canned: json(result({ tools: null })) },
+        { note: 'no list', because: 'list_missing', canned: json(result({})) },
+        {
+          note: 'a second list',
+          because: 'other_list',
+          canned: json(result({ tools: [], resources: [{ uri: 'secret' }] })),
+        },
+        {
+          note: 'a look-alike of the list',
+          because: 'look_alike',
+          canned: json(result({ tools: [], Tools: [secret] })),
+        },
+        {
+          note: 'the list twice',
+          because: 'json',
+          canned: json(`{"jsonrpc":"2.0","id":"ID","result":{"tools":[],"tools":[${JSON.stringify(secret)}]}}`),
+        },
+        {
+          note: 'a tool twice',
+          because: 'entry_twice',
+          canned: json(result({ tools: [{ name: 'get_issue' }, { name: 'get_issue', title: 'secret' }] })),
+        },
+        {
+          note: 'a tool with two names',
+          because: 'json',
+          canned: json('{"jsonrpc":"2.0","id":"ID","result":{"tools":[{"name":"get_issue","name":"secret"}]}}'),
+        },
+        {
+          note: 'another id',
+          because: 'no_answer',
+          canned: json({ jsonrpc: '2.0', id: 1, result: { tools: [secret] } }),
+        },
+        { note: 'a batch', because: 'not_a_message', canned: json([result({ tools: [secret] })]) },
+        {
+          note: 'another type',
+          because: 'media_type',
+          canned: json(result({ tools: [secret] }), 200, { 'content-type': 'text/plain' }),
+        },
+        {
+          note: 'compressed',
+          because: 'content_encoding',
+          canned: json(result({ tools: [secret] }), 200, {
+            'content-type': 'application/json',
+            'content-encoding': 'gzip',
+          }),
+        },
+        { note: 'cut off', because: 'json', canned: json(JSON.stringify(result({ tools: [secret] })).slice(0, -2)) },
+        { note: 'an event stream without an answer', because: 'no_answer', canned: json(event(notice), 200, stream) },
+      ])('$note, it is not shown', async ({ because, canned }) => {
         const sent = await answering(canned, () => ask('alice', side, kinds[0] as ListKind))
         expect([sent.status, sent.json.error?.code, sent.json.id]).toEqual([502, -31502, 1])
         expect(sent.text).not.toContain('secret')
+        expect(await outcomeOf('list of tools')).toMatchObject({ reason: 'list_unreadable', detail: { because } })
       })
 
       it.each([500, 503, 401, 403, 302])('status %d, only that is told', async (status) => {
-        const canned = json(result({ tools: [secret] }), status, { 'content-type': 'application/json', location: 'http://evil.example/' })
+        const canned = json(result({ tools: [secret] }), status, {
+          'content-type': 'application/json',
+          location: 'http://evil.example/',
+        })
         const sent = await answering(canned, () => ask('alice', side, kinds[0] as ListKind))
         expect(sent.status).toBe(status === 302 ? 502 : status)
         expect(sent.text).not.toContain('secret')

@@ -4,7 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { logIn } from '../../embedded/idp/log-in.ts'
 import { type AuditRecord, readStops, trailText } from '../support/audit-trail.ts'
 import { FixtureIssuer, newPair, type SigningPair } from '../support/fixture-issuer.ts'
-import { call, eventually, type GatewayUnderTest, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
+import {
+  call,
+  eventually,
+  type GatewayUnderTest,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
 import { type RawAnswer, sendRaw } from '../support/raw-http.ts'
 
 const routes = ['jira', 'everything'] as const
@@ -14,14 +20,20 @@ const get = call('get_issue', { key: 'OPS-1' })
 /** @property token what stands after `Bearer ` @property reason and because what goes on record */
 interface Row {
   readonly note: string
-  readonly token: (at: { issuer: FixtureIssuer; audience: string; other: SigningPair; nowS: number }) => Promise<string> | string
+  readonly token: (at: {
+    issuer: FixtureIssuer
+    audience: string
+    other: SigningPair
+    nowS: number
+  }) => Promise<string> | string
   readonly reason: string
   readonly because?: string
 }
 const base64url = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
 /** The header of a token exchanged for another, its signature kept. */
-const withHeader = (token: string, header: unknown): string => [base64url(header), ...token.split('.').slice(1)].join('.')
+const withHeader = (token: string, header: unknown): string =>
+  [base64url(header), ...token.split('.').slice(1)].join('.')
 /** One character of a part exchanged, well inside it. */
 const bent = (token: string, part: 0 | 1 | 2): string => {
   const parts = token.split('.')
@@ -30,24 +42,52 @@ const bent = (token: string, part: 0 | 1 | 2): string => {
   parts[part] = `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`
   return parts.join('.')
 }
-const notAccepted = (note: string, because: string, token: Row['token']): Row => ({ note, token, reason: 'token_not_accepted', because })
+const notAccepted = (note: string, because: string, token: Row['token']): Row => ({
+  note,
+  token,
+  reason: 'token_not_accepted',
+  because,
+})
 const malformed = (note: string, token: Row['token']): Row => ({ note, token, reason: 'token_malformed' })
-const isIdToken = (note: string, because: string, token: Row['token']): Row => ({ note, token, reason: 'token_is_id_token', because })
+const isIdToken = (note: string, because: string, token: Row['token']): Row => ({
+  note,
+  token,
+  reason: 'token_is_id_token',
+  because,
+})
 
 const refused: readonly Row[] = [
-  notAccepted('T43 of an issuer nobody named', 'issuer', ({ issuer, audience }) => issuer.sign({ aud: audience, iss: 'https://evil.example' })),
-  notAccepted('T43 of the issuer with a slash at the end', 'issuer', ({ issuer, audience }) => issuer.sign({ aud: audience, iss: `${issuer.issuer}/` })),
-  notAccepted('T43 of the issuer in another case', 'issuer', ({ issuer, audience }) => issuer.sign({ aud: audience, iss: issuer.issuer.toUpperCase() })),
+  notAccepted('T43 of an issuer nobody named', 'issuer', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience, iss: 'https://evil.example' }),
+  ),
+  notAccepted('T43 of the issuer with a slash at the end', 'issuer', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience, iss: `${issuer.issuer}/` }),
+  ),
+  notAccepted('T43 of the issuer in another case', 'issuer', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience, iss: issuer.issuer.toUpperCase() }),
+  ),
   notAccepted('without an issuer', 'issuer', ({ issuer, audience }) => issuer.sign({ aud: audience, iss: undefined })),
   notAccepted('T43 for another resource', 'aud', ({ issuer, audience }) => issuer.sign({ aud: `${audience}-other` })),
-  notAccepted('for the resource with a slash at the end', 'aud', ({ issuer, audience }) => issuer.sign({ aud: `${audience}/` })),
+  notAccepted('for the resource with a slash at the end', 'aud', ({ issuer, audience }) =>
+    issuer.sign({ aud: `${audience}/` }),
+  ),
   notAccepted('T43 without an audience', 'aud', ({ issuer }) => issuer.sign({})),
-  notAccepted('for an upstream, as the gateway’s own tokens are', 'aud', ({ issuer }) => issuer.sign({ aud: 'jira-mcp' })),
-  notAccepted('T45 expired beyond the skew of 30 s', 'exp', ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, exp: nowS - 31 })),
-  notAccepted('T45 not yet good, beyond the skew', 'nbf', ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, nbf: nowS + 40 })),
-  notAccepted('T45 issued in the future', 'iat', ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, iat: nowS + 40 })),
+  notAccepted('for an upstream, as the gateway’s own tokens are', 'aud', ({ issuer }) =>
+    issuer.sign({ aud: 'jira-mcp' }),
+  ),
+  notAccepted('T45 expired beyond the skew of 30 s', 'exp', ({ issuer, audience, nowS }) =>
+    issuer.sign({ aud: audience, exp: nowS - 31 }),
+  ),
+  notAccepted('T45 not yet good, beyond the skew', 'nbf', ({ issuer, audience, nowS }) =>
+    issuer.sign({ aud: audience, nbf: nowS + 40 }),
+  ),
+  notAccepted('T45 issued in the future', 'iat', ({ issuer, audience, nowS }) =>
+    issuer.sign({ aud: audience, iat: nowS + 40 }),
+  ),
   notAccepted('T45 without an end', 'exp', ({ issuer, audience }) => issuer.sign({ aud: audience, exp: undefined })),
-  notAccepted('T45 with an end that is a text', 'exp', ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, exp: String(nowS + 300) })),
+  notAccepted('T45 with an end that is a text', 'exp', ({ issuer, audience, nowS }) =>
+    issuer.sign({ aud: audience, exp: String(nowS + 300) }),
+  ),
   notAccepted('without a subject', 'sub', ({ issuer, audience }) => issuer.sign({ aud: audience, sub: undefined })),
   malformed('T35 alg none, no signature', async ({ issuer, audience }) =>
     withHeader(await issuer.sign({ aud: audience }), { alg: 'none', typ: 'at+jwt' }).replace(/[^.]+$/, ''),
@@ -68,22 +108,47 @@ const refused: readonly Row[] = [
   notAccepted('with a bent signature', 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED', async ({ issuer, audience }) =>
     bent(await issuer.sign({ aud: audience }), 2),
   ),
-  notAccepted('with other claims under the signature', 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED', async ({ issuer, audience, nowS }) => {
-    const [head, , signature] = (await issuer.sign({ aud: audience })).split('.')
-    const claims = { iss: issuer.issuer, sub: 'alice', aud: audience, groups: ['platform-admins'], iat: nowS, exp: nowS + 300 }
-    return [head, base64url(claims), signature].join('.')
-  }),
-  notAccepted('signed with another key under a known kid', 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED', ({ issuer, audience, other }) =>
-    issuer.sign({ aud: audience }, { key: other.privateKey }),
+  notAccepted(
+    'with other claims under the signature',
+    'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+    async ({ issuer, audience, nowS }) => {
+      const [head, , signature] = (await issuer.sign({ aud: audience })).split('.')
+      const claims = {
+        iss: issuer.issuer,
+        sub: 'alice',
+        aud: audience,
+        groups: ['platform-admins'],
+        iat: nowS,
+        exp: nowS + 300,
+      }
+      return [head, base64url(claims), signature].join('.')
+    },
   ),
-  notAccepted('T37 with its own key in the header', 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED', ({ issuer, audience, other }) =>
-    issuer.sign({ aud: audience }, { key: other.privateKey, header: { jwk: other.jwk } }),
+  notAccepted(
+    'signed with another key under a known kid',
+    'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+    ({ issuer, audience, other }) => issuer.sign({ aud: audience }, { key: other.privateKey }),
+  ),
+  notAccepted(
+    'T37 with its own key in the header',
+    'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+    ({ issuer, audience, other }) =>
+      issuer.sign({ aud: audience }, { key: other.privateKey, header: { jwk: other.jwk } }),
   ),
   notAccepted('T37 with an address of keys in the header', 'ERR_JWKS_NO_MATCHING_KEY', ({ issuer, audience, other }) =>
-    issuer.sign({ aud: audience }, { key: other.privateKey, header: { kid: 'mine', jku: `${issuer.origin}/jku`, x5u: `${issuer.origin}/x5u` } }),
+    issuer.sign(
+      { aud: audience },
+      { key: other.privateKey, header: { kid: 'mine', jku: `${issuer.origin}/jku`, x5u: `${issuer.origin}/x5u` } },
+    ),
   ),
   notAccepted('T37 with an extension it calls critical', 'ERR_JOSE_NOT_SUPPORTED', async ({ issuer, audience }) =>
-    withHeader(await issuer.sign({ aud: audience }), { alg: 'ES256', typ: 'at+jwt', kid: 'fixture-1', crit: ['x'], x: 1 }),
+    withHeader(await issuer.sign({ aud: audience }), {
+      alg: 'ES256',
+      typ: 'at+jwt',
+      kid: 'fixture-1',
+      crit: ['x'],
+      x: 1,
+    }),
   ),
   ...['../../etc/passwd', "' OR 1=1 --", 'k'.repeat(5_000)].map((kid) =>
     notAccepted(`T38 with the kid ${kid.slice(0, 20)}`, 'ERR_JWKS_NO_MATCHING_KEY', ({ issuer, audience }) =>
@@ -93,28 +158,59 @@ const refused: readonly Row[] = [
   notAccepted('T43 of the type JWT, which this issuer’s access tokens do not have', 'typ', ({ issuer, audience }) =>
     issuer.sign({ aud: audience }, { header: { typ: 'JWT' } }),
   ),
-  notAccepted('T43 that is an ID-JAG', 'typ', ({ issuer, audience }) => issuer.sign({ aud: audience }, { header: { typ: 'oauth-id-jag+jwt' } })),
-  isIdToken('T43 with a nonce, as ID tokens have', 'nonce', ({ issuer, audience }) => issuer.sign({ aud: audience, nonce: 'x' })),
-  isIdToken('T43 with a hash of an access token', 'at_hash', ({ issuer, audience }) => issuer.sign({ aud: audience, at_hash: 'x' })),
+  notAccepted('T43 that is an ID-JAG', 'typ', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience }, { header: { typ: 'oauth-id-jag+jwt' } }),
+  ),
+  isIdToken('T43 with a nonce, as ID tokens have', 'nonce', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience, nonce: 'x' }),
+  ),
+  isIdToken('T43 with a hash of an access token', 'at_hash', ({ issuer, audience }) =>
+    issuer.sign({ aud: audience, at_hash: 'x' }),
+  ),
   isIdToken('T43 whose audience is the client itself', 'aud equals the client', ({ issuer, audience }) =>
     issuer.sign({ aud: audience, client_id: audience }),
   ),
-  { note: 'bound to a key (RFC 9449)', reason: 'token_bound', token: ({ issuer, audience }) => issuer.sign({ aud: audience, cnf: { jkt: 'x' } }) },
-  { note: 'that names two clients', reason: 'token_client_ambiguous', token: ({ issuer, audience }) => issuer.sign({ aud: audience, azp: 'other' }) },
+  {
+    note: 'bound to a key (RFC 9449)',
+    reason: 'token_bound',
+    token: ({ issuer, audience }) => issuer.sign({ aud: audience, cnf: { jkt: 'x' } }),
+  },
+  {
+    note: 'that names two clients',
+    reason: 'token_client_ambiguous',
+    token: ({ issuer, audience }) => issuer.sign({ aud: audience, azp: 'other' }),
+  },
   malformed('T46 with padding', async ({ issuer, audience }) => `${await issuer.sign({ aud: audience })}=`),
   malformed('T46 with a comma', async ({ issuer, audience }) => `${await issuer.sign({ aud: audience })},`),
-  malformed('T46 with a space in it', async ({ issuer, audience }) => (await issuer.sign({ aud: audience })).replace('.', '. ')),
+  malformed('T46 with a space in it', async ({ issuer, audience }) =>
+    (await issuer.sign({ aud: audience })).replace('.', '. '),
+  ),
   malformed('T46 in the other base64', async ({ issuer, audience }) => `+/${await issuer.sign({ aud: audience })}`),
 ]
 
 /** The nearest that is accepted. */
 const accepted: readonly { readonly note: string; readonly token: Row['token'] }[] = [
   { note: 'of bob', token: ({ issuer, audience }) => issuer.sign({ aud: audience }) },
-  { note: 'for this resource among others, as Auth0 gives them', token: ({ issuer, audience }) => issuer.sign({ aud: ['https://other.example/userinfo', audience] }) },
-  { note: 'T45 expired within the skew', token: ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, exp: nowS - 20 }) },
-  { note: 'T45 not yet good, within the skew', token: ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, nbf: nowS + 20 }) },
-  { note: 'of the type application/AT+JWT', token: ({ issuer, audience }) => issuer.sign({ aud: audience }, { header: { typ: 'application/AT+JWT' } }) },
-  { note: 'without a kid, while there is one key', token: ({ issuer, audience }) => issuer.sign({ aud: audience }, { header: { kid: undefined as never } }) },
+  {
+    note: 'for this resource among others, as Auth0 gives them',
+    token: ({ issuer, audience }) => issuer.sign({ aud: ['https://other.example/userinfo', audience] }),
+  },
+  {
+    note: 'T45 expired within the skew',
+    token: ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, exp: nowS - 20 }),
+  },
+  {
+    note: 'T45 not yet good, within the skew',
+    token: ({ issuer, audience, nowS }) => issuer.sign({ aud: audience, nbf: nowS + 20 }),
+  },
+  {
+    note: 'of the type application/AT+JWT',
+    token: ({ issuer, audience }) => issuer.sign({ aud: audience }, { header: { typ: 'application/AT+JWT' } }),
+  },
+  {
+    note: 'without a kid, while there is one key',
+    token: ({ issuer, audience }) => issuer.sign({ aud: audience }, { header: { kid: undefined as never } }),
+  },
 ]
 
 describe.skipIf(skipReason)('access tokens', () => {
@@ -146,7 +242,11 @@ describe.skipIf(skipReason)('access tokens', () => {
   const metadata = (route: Route): string => `${gateway.gateway}/.well-known/oauth-protected-resource/mcp/${route}`
   const tokenFor = (row: Pick<Row, 'token'>, route: Route): Promise<string> | string =>
     row.token({ issuer, audience: resource(route), other, nowS: Math.floor(Date.now() / 1000) })
-  const ask = (route: Route, headers: readonly (readonly [string, string])[], target = `/mcp/${route}`): Promise<RawAnswer> =>
+  const ask = (
+    route: Route,
+    headers: readonly (readonly [string, string])[],
+    target = `/mcp/${route}`,
+  ): Promise<RawAnswer> =>
     sendRaw(gateway.gateway, {
       target,
       headers: [['Content-Type', 'application/json'], ['Accept', 'application/json, text/event-stream'], ...headers],
@@ -183,7 +283,10 @@ describe.skipIf(skipReason)('access tokens', () => {
       expect(done.headers.get('www-authenticate')).toEqual([
         `Bearer error="invalid_token", resource_metadata="${metadata(route)}"`,
       ])
-      expect(done.json).toEqual({ jsonrpc: '2.0', error: { code: -31401, message: 'the access token was not accepted' } })
+      expect(done.json).toEqual({
+        jsonrpc: '2.0',
+        error: { code: -31401, message: 'the access token was not accepted' },
+      })
       expect(stopped).toMatchObject([{ type: 'authentication_failure', route, reason: row.reason }])
       if (row.because !== undefined) expect(stopped[0]?.detail).toEqual({ because: row.because })
       expect(reached).toBe(0)
@@ -205,7 +308,12 @@ describe.skipIf(skipReason)('access tokens', () => {
     })
 
     it('T43 refuses the ID token and the refresh token of a real login', async () => {
-      const tokens = await logIn({ issuer: gateway.issuer, person: 'alice', password: 'demo', resource: gateway.resource })
+      const tokens = await logIn({
+        issuer: gateway.issuer,
+        person: 'alice',
+        password: 'demo',
+        resource: gateway.resource,
+      })
       for (const token of [tokens.idToken, tokens.refreshToken]) {
         expect(token).toMatch(/^[\w.-]{20,}$/)
         const { done, stopped, reached } = await watch(() => send(route, token ?? ''))
@@ -232,8 +340,17 @@ describe.skipIf(skipReason)('access tokens', () => {
 
     it('T49 refuses two Authorization headers, whichever is good', async () => {
       const good = `Bearer ${await issuer.sign({ aud: resource(route) })}`
-      for (const pair of [[good, 'Bearer x.y.z'], ['Bearer x.y.z', good], [good, good]]) {
-        const { done, reached } = await watch(() => ask(route, pair.map((value) => ['Authorization', value] as const)))
+      for (const pair of [
+        [good, 'Bearer x.y.z'],
+        ['Bearer x.y.z', good],
+        [good, good],
+      ]) {
+        const { done, reached } = await watch(() =>
+          ask(
+            route,
+            pair.map((value) => ['Authorization', value] as const),
+          ),
+        )
         expect(done.status).toBeGreaterThanOrEqual(400)
         expect(done.status).toBeLessThan(402)
         expect(reached).toBe(0)
@@ -245,9 +362,20 @@ describe.skipIf(skipReason)('access tokens', () => {
       sent.add(token)
       for (const value of [`Bearer ${token}   `, `bearer ${token}`, `BEARER  ${token}`, `   Bearer ${token} `]) {
         const { stopped } = await watch(() => ask(route, [['Authorization', value]]))
-        expect({ value: value.replace(token, 'token'), failed: stopped.filter(({ type }) => type !== 'denial') }).toMatchObject({ failed: [] })
+        expect({
+          value: value.replace(token, 'token'),
+          failed: stopped.filter(({ type }) => type !== 'denial'),
+        }).toMatchObject({ failed: [] })
       }
-      const wrong = [`Bearer\t${token}`, `Bearer${token}`, `Bearer "${token}"`, `Bearer ${token} ${token}`, `Token ${token}`, token, '']
+      const wrong = [
+        `Bearer\t${token}`,
+        `Bearer${token}`,
+        `Bearer "${token}"`,
+        `Bearer ${token} ${token}`,
+        `Token ${token}`,
+        token,
+        '',
+      ]
       for (const value of [...wrong, `DPoP ${token}`, `Basic ${Buffer.from('alice:demo').toString('base64')}`]) {
         const { done, stopped, reached } = await watch(() => ask(route, [['Authorization', value]]))
         expect({ value: value.replace(token, 'token'), status: done.status }).toMatchObject({ status: 401 })
@@ -301,7 +429,12 @@ describe.skipIf(skipReason)('access tokens', () => {
       }
       for (const verb of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
         const { done, reached } = await watch(() =>
-          sendRaw(gateway.gateway, { verb, target: `${known}/mcp/${route}`, headers: [token, ['Content-Type', 'application/json']], body: JSON.stringify(get) }),
+          sendRaw(gateway.gateway, {
+            verb,
+            target: `${known}/mcp/${route}`,
+            headers: [token, ['Content-Type', 'application/json']],
+            body: JSON.stringify(get),
+          }),
         )
         expect({ verb, status: done.status }).toEqual({ verb, status: 404 })
         expect(reached).toBe(0)
@@ -315,7 +448,10 @@ describe.skipIf(skipReason)('access tokens', () => {
     const { done } = await watch(() =>
       Promise.all(
         Array.from({ length: 200 }, async (_, at) =>
-          send(routes[at % 2] as Route, await issuer.sign({ aud: gateway.resource }, { header: { kid: `unknown-${at}` } })),
+          send(
+            routes[at % 2] as Route,
+            await issuer.sign({ aud: gateway.resource }, { header: { kid: `unknown-${at}` } }),
+          ),
         ),
       ),
     )
@@ -341,7 +477,10 @@ describe.skipIf(skipReason)('access tokens', () => {
     // The others go on meanwhile.
     expect((await send('jira', await issuer.sign({ aud: resource('jira') }))).status).toBe(200)
     away.isUp = true
-    await eventually(() => send('jira', token), ({ status }) => status === 200)
+    await eventually(
+      () => send('jira', token),
+      ({ status }) => status === 200,
+    )
   })
 
   it('T30 leaves no token on record', async () => {

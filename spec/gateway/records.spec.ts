@@ -7,7 +7,14 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { verifyTrails } from '../../cli/audit-verify.ts'
 import { type AuditRecord, readRecords, trailText } from '../support/audit-trail.ts'
 import { FixtureIssuer } from '../support/fixture-issuer.ts'
-import { call, eventually, type GatewayUnderTest, rpc, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
+import {
+  call,
+  eventually,
+  type GatewayUnderTest,
+  rpc,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
 import { sendRaw } from '../support/raw-http.ts'
 import { RecordingUpstream } from '../support/recording-upstream.ts'
 
@@ -23,39 +30,51 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 describe.skipIf(skipReason)('records', () => {
   let gateway: GatewayUnderTest
   let issuer: FixtureIssuer
+  let away: FixtureIssuer
   let upstream: RecordingUpstream
   let session: string
   const logged: string[] = []
 
   beforeAll(async () => {
-    // The plugin server's log: the embedded gateway hands it line by line to the suite, Kong puts it into its error.log.
+    // The plugin server's log: the embedded gateway hands it line by line to the suite, Kong puts it into its error.log
+    // at level info.
     vi.stubEnv('KMCP_SPEC_LOG', '1')
+    vi.stubEnv('KMCP_KONG_LOG_LEVEL', 'info')
     vi.spyOn(console, 'error').mockImplementation((line: unknown) => void logged.push(String(line)))
     issuer = await FixtureIssuer.start('https://fixture.example')
+    away = await FixtureIssuer.start('https://away.example')
+    away.isUp = false
     upstream = await RecordingUpstream.start()
     gateway = await startGatewayUnderTest((config) => {
       issuer.stepInto(config)
+      away.stepInto(config)
       upstream.stepInto(config, 'jira-mcp')
     })
     upstream.leadTo(gateway.upstreams.jira)
-    const initialize = rpc('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'spec', version: '1' } })
+    const initialize = rpc('initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'spec', version: '1' },
+    })
     session = (await gateway.send('everything', { as: 'bob', json: initialize })).headers.get('mcp-session-id') ?? ''
     expect((await gateway.send('jira', { as: 'bob', json: allowed.jira })).status).toBe(200)
   })
   afterAll(async () => {
     await gateway.close()
-    await Promise.all([issuer.close(), upstream.close()])
+    await Promise.all([issuer.close(), away.close(), upstream.close()])
     vi.restoreAllMocks()
     vi.unstubAllEnvs()
   })
 
-  const sessionHeader = (route: Route): Record<string, string> => (route === 'everything' ? { 'mcp-session-id': session } : {})
+  const sessionHeader = (route: Route): Record<string, string> =>
+    route === 'everything' ? { 'mcp-session-id': session } : {}
   /** Does something and waits until it has left so many records; gives those. */
   const leaves = async <T>(count: number, work: () => Promise<T>): Promise<{ done: T; records: AuditRecord[] }> => {
     // What came before has been completed.
     const before = await eventually(
       () => readRecords(gateway.auditDir),
-      (all) => all.filter(({ type }) => type === 'admission').length === all.filter(({ type }) => type === 'outcome').length,
+      (all) =>
+        all.filter(({ type }) => type === 'admission').length === all.filter(({ type }) => type === 'outcome').length,
     )
     const done = await work()
     const records = await eventually(
@@ -68,7 +87,9 @@ describe.skipIf(skipReason)('records', () => {
   describe.each(routes)('on %s', (route) => {
     it('admit a call before it, and tell what became of it after', async () => {
       const body = JSON.stringify(allowed[route])
-      const { done, records } = await leaves(2, () => gateway.send(route, { as: 'bob', body, headers: sessionHeader(route) }))
+      const { done, records } = await leaves(2, () =>
+        gateway.send(route, { as: 'bob', body, headers: sessionHeader(route) }),
+      )
       expect(done.status).toBe(200)
       const [admission, outcome] = records
       expect(records).toHaveLength(2)
@@ -85,14 +106,31 @@ describe.skipIf(skipReason)('records', () => {
         request_id: '1',
         tool: route === 'jira' ? 'get_issue' : 'get-sum',
         arguments: route === 'jira' ? { key: 'OPS-1' } : { a: 1, b: 2 },
-        decision: { effect: 'allow', rule: route === 'jira' ? 'jira:read' : 'everything:basic', roles: ['junior-developer'] },
+        decision: {
+          effect: 'allow',
+          rule: route === 'jira' ? 'jira:read' : 'everything:basic',
+          roles: ['junior-developer'],
+        },
       })
       expect(admission?.call).toMatch(uuid)
       expect((admission?.decision as { id: string }).id).toMatch(uuid)
       expect((admission?.decision as { policy_sha256: string }).policy_sha256).toMatch(/^[0-9a-f]{64}$/)
       expect(admission?.body_sha256).toBe(await sha256(body))
-      expect(outcome).toMatchObject({ type: 'outcome', call: admission?.call, admission: admission?.seq, client_ip: '127.0.0.1', http_status: 200, upstream_status: '200' })
-      for (const member of ['latency_ms', 'kong_latency_ms', 'upstream_latency_ms', 'response_bytes', 'request_bytes']) {
+      expect(outcome).toMatchObject({
+        type: 'outcome',
+        call: admission?.call,
+        admission: admission?.seq,
+        client_ip: '127.0.0.1',
+        http_status: 200,
+        upstream_status: '200',
+      })
+      for (const member of [
+        'latency_ms',
+        'kong_latency_ms',
+        'upstream_latency_ms',
+        'response_bytes',
+        'request_bytes',
+      ]) {
         expect({ member, value: outcome?.[member] }).toEqual({ member, value: expect.any(Number) as number })
       }
       expect(outcome?.kong_request_id).toMatch(/^[0-9a-f]{32}$/)
@@ -100,11 +138,19 @@ describe.skipIf(skipReason)('records', () => {
     })
 
     it('name a denial, its reason and its decision, as the client was told', async () => {
-      const { done, records } = await leaves(1, () => gateway.send(route, { as: 'bob', json: denied[route], headers: sessionHeader(route) }))
+      const { done, records } = await leaves(1, () =>
+        gateway.send(route, { as: 'bob', json: denied[route], headers: sessionHeader(route) }),
+      )
       expect(done.json.error?.code).toBe(-31403)
       const { decision_id } = done.json.error?.data as { decision_id: string }
       expect(records).toMatchObject([
-        { type: 'denial', route, reason: 'tool_not_granted', tool: route === 'jira' ? 'delete_issue' : 'get-env', decision: { id: decision_id, effect: 'deny' } },
+        {
+          type: 'denial',
+          route,
+          reason: 'tool_not_granted',
+          tool: route === 'jira' ? 'delete_issue' : 'get-env',
+          decision: { id: decision_id, effect: 'deny' },
+        },
       ])
       expect((records[0]?.decision as { rules_tried: string[] }).rules_tried.length).toBeGreaterThan(0)
     })
@@ -116,14 +162,24 @@ describe.skipIf(skipReason)('records', () => {
     })
 
     it('name a message that could not be read, and who sent it', async () => {
-      const { records } = await leaves(1, () => gateway.send(route, { as: 'bob', body: '{"jsonrpc":"2.0","id":1,"id":2}' }))
+      const { records } = await leaves(1, () =>
+        gateway.send(route, { as: 'bob', body: '{"jsonrpc":"2.0","id":1,"id":2}' }),
+      )
       expect(records).toMatchObject([
-        { type: 'refusal', route, reason: 'unreadable', person: { subject: 'bob' }, detail: { refusal: { why: 'json', json: { why: 'duplicate_key', key: 'id' } } } },
+        {
+          type: 'refusal',
+          route,
+          reason: 'unreadable',
+          person: { subject: 'bob' },
+          detail: { refusal: { why: 'json', json: { why: 'duplicate_key', key: 'id' } } },
+        },
       ])
     })
 
     it('tell of a list what was returned, and by name what was withheld', async () => {
-      const { done, records } = await leaves(2, () => gateway.send(route, { as: 'bob', json: rpc('tools/list'), headers: sessionHeader(route) }))
+      const { done, records } = await leaves(2, () =>
+        gateway.send(route, { as: 'bob', json: rpc('tools/list'), headers: sessionHeader(route) }),
+      )
       const returned = (done.json.result?.tools as unknown[]).length
       expect(records.map(({ type }) => type)).toEqual(['admission', 'outcome'])
       expect(records[1]).toMatchObject({ call: records[0]?.call, returned, http_status: 200 })
@@ -131,33 +187,65 @@ describe.skipIf(skipReason)('records', () => {
     })
 
     it('keep whatever a client sends in one line, which a terminal may show', async () => {
-      const hostile = ['a\u2028b', 'a\u202eb', '"}{"type":"admission"', `x"}\\n{"v":1`, '\u009b31m'.slice(1), '<script>', '%0a%0d', '🙂\ud83d\ude00'.slice(0, 2)]
+      const hostile = [
+        'a\u2028b',
+        'a\u202eb',
+        '"}{"type":"admission"',
+        `x"}\\n{"v":1`,
+        '\u009b31m'.slice(1),
+        '<script>',
+        '%0a%0d',
+        '🙂\ud83d\ude00'.slice(0, 2),
+      ]
       const lines = async (): Promise<string[]> => (await trailText(gateway.auditDir)).split('\n')
       for (const name of hostile) {
         const before = (await lines()).length
-        const { records } = await leaves(1, () => gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }))
+        const { records } = await leaves(1, () =>
+          gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
+        )
         expect(records).toMatchObject([{ type: 'denial', tool: name }])
         expect((await lines()).length).toBe(before + 1)
       }
       // Control characters do not even become a name.
       for (const name of ['a\nb', 'a\r\nb', '\u001b[2J', 'a\u0000b', 'a\u0085b', '"}\n{"type":"admission"}']) {
-        const { done, records } = await leaves(1, () => gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }))
+        const { done, records } = await leaves(1, () =>
+          gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
+        )
         expect(done.status).toBe(400)
-        expect(records).toMatchObject([{ type: 'refusal', reason: 'unreadable', detail: { refusal: { why: 'params_invalid', because: 'control_character' } } }])
+        expect(records).toMatchObject([
+          {
+            type: 'refusal',
+            reason: 'unreadable',
+            detail: { refusal: { why: 'params_invalid', because: 'control_character' } },
+          },
+        ])
       }
       const elsewhere = [
         { jsonrpc: '2.0', id: 'a\n{"type":"admission"}', method: 'tools/call', params: { name: 'no-such-tool' } },
-        { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'no-such-tool', arguments: { 'a\n"}\u001b[2J': 1 } } },
+        {
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/call',
+          params: { name: 'no-such-tool', arguments: { 'a\n"}\u001b[2J': 1 } },
+        },
         { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri: 'x:"}{\u2029' } },
       ]
       for (const json of elsewhere) {
-        const { records } = await leaves(1, () => gateway.send(route, { as: 'bob', json, headers: sessionHeader(route) }))
+        const { records } = await leaves(1, () =>
+          gateway.send(route, { as: 'bob', json, headers: sessionHeader(route) }),
+        )
         expect(records).toMatchObject([{ type: 'denial' }])
       }
-      const strange = await issuer.sign({ aud: gateway.resource, sub: 'eve\n{"type":"admission"}\u001b[2J', name: '\r\n', client_id: 'x\u0000' })
-      const { records } = await leaves(1, () => gateway.send(route, { json: denied[route], headers: { authorization: `Bearer ${strange}` } }))
+      const strange = await issuer.sign({
+        aud: gateway.resource,
+        sub: 'eve\n{"type":"admission"}\u001b[2J',
+        name: '\r\n',
+        client_id: 'x\u0000',
+      })
+      const { records } = await leaves(1, () =>
+        gateway.send(route, { json: denied[route], headers: { authorization: `Bearer ${strange}` } }),
+      )
       expect(records).toMatchObject([{ type: 'denial', reason: 'tool_not_granted' }])
-      // eslint-disable-next-line no-control-regex -- that is what must not be there
       expect(await trailText(gateway.auditDir)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/)
       for (const line of (await lines()).slice(0, -1)) expect(JSON.parse(line)).toMatchObject({ v: 1 })
     })
@@ -167,7 +255,9 @@ describe.skipIf(skipReason)('records', () => {
     const written: boolean[] = []
     upstream.instead = (request) => {
       const id = RecordingUpstream.header(request, 'x-mcp-request-id') ?? 'none'
-      const text = readdirSync(gateway.auditDir).map((name) => readFileSync(join(gateway.auditDir, name), 'utf8')).join('')
+      const text = readdirSync(gateway.auditDir)
+        .map((name) => readFileSync(join(gateway.auditDir, name), 'utf8'))
+        .join('')
       const records = text.split('\n').filter((line) => line.includes(id))
       written.push(records.length === 1 && (JSON.parse(records[0] ?? '{}') as AuditRecord).type === 'admission')
       return undefined
@@ -204,7 +294,11 @@ describe.skipIf(skipReason)('records', () => {
       ['User-Agent', 'canary-in-the-agent'],
     ]
     const tell = (json: unknown): Promise<unknown> =>
-      sendRaw(gateway.gateway, { target: '/mcp/jira?access_token=canary-in-the-query', headers, body: JSON.stringify(json) })
+      sendRaw(gateway.gateway, {
+        target: '/mcp/jira?access_token=canary-in-the-query',
+        headers,
+        body: JSON.stringify(json),
+      })
     const { records } = await leaves(2, () => tell(call('search_issues', args)))
     expect(records[0]?.arguments).toEqual({
       project: 'PAY',
@@ -217,8 +311,18 @@ describe.skipIf(skipReason)('records', () => {
     })
     const denial = await leaves(1, () => tell(call('delete_issue', { why: 'canary-in-a-denial' })))
     expect(denial.records[0]?.arguments).toEqual({ why: '[masked 18 chars]' })
-    await tell({ jsonrpc: '2.0', id: 1, method: 'prompts/get', params: { name: 'triage_issue', arguments: { text: 'canary-in-a-prompt' } } })
-    await tell({ jsonrpc: '1.0', id: 'x', method: 'tools/call', params: { name: 'x', arguments: { a: 'canary-unread' } } })
+    await tell({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'prompts/get',
+      params: { name: 'triage_issue', arguments: { text: 'canary-in-a-prompt' } },
+    })
+    await tell({
+      jsonrpc: '1.0',
+      id: 'x',
+      method: 'tools/call',
+      params: { name: 'x', arguments: { a: 'canary-unread' } },
+    })
     // Bent, expired, for somebody else: what is refused is a secret, too.
     const bad = [
       await issuer.sign({ aud: gateway.resource, exp: 1 }),
@@ -230,14 +334,20 @@ describe.skipIf(skipReason)('records', () => {
       const { status } = await gateway.send('jira', { json: allowed.jira, headers: { authorization } })
       expect(status).toBe(401)
     }
-    // A 503 makes the plugin server write a line of its own: a list nobody asked for with a pass, an issuer that is away.
+    // A 503 makes the plugin server write a line about this very request.
+    const unverified = await away.sign({ aud: gateway.resource, canary: 'canary-of-one-who-is-away' })
+    const closed = await gateway.send('jira', {
+      json: call('get_issue', { key: 'canary' }),
+      headers: { authorization: `Bearer ${unverified}` },
+    })
+    expect(closed.status).toBe(503)
     const trail = await trailText(gateway.auditDir)
-    const log = await pluginServerLog()
-    expect(log.length).toBeGreaterThan(0)
+    const log = await eventually(pluginServerLog, (text) => text.includes('keys_unavailable'))
     for (const text of [trail, log]) {
       expect([...new Set(text.match(/canary[\w-]*/gi))]).toEqual([])
       expect(text).not.toContain('Y2FuYXJ5')
-      for (const each of [token, ...bad]) for (const part of each.split('.').slice(1)) expect(text.includes(part)).toBe(false)
+      for (const each of [token, unverified, ...bad])
+        for (const part of each.split('.').slice(1)) expect(text.includes(part)).toBe(false)
     }
   })
 
@@ -277,7 +387,12 @@ describe.skipIf(skipReason)('records', () => {
       const copy = await mkdtemp(join(tmpdir(), 'kmcp-trail-'))
       await cp(whole, copy, { recursive: true })
       const lines = (await readFile(join(copy, file), 'utf8')).split('\n').slice(0, -1)
-      await writeFile(join(copy, file), change(lines).map((line) => `${line}\n`).join(''))
+      await writeFile(
+        join(copy, file),
+        change(lines)
+          .map((line) => `${line}\n`)
+          .join(''),
+      )
       const { faults } = await verifyTrails(copy)
       await rm(copy, { recursive: true, force: true })
       return faults
@@ -294,12 +409,16 @@ describe.skipIf(skipReason)('records', () => {
     })
 
     it('T16 show that one word of a record was changed', async () => {
-      const faults = await afterChanging(first, (lines) => exchanged(lines, 5, (record) => ({ ...record, route: 'jirA' })))
+      const faults = await afterChanging(first, (lines) =>
+        exchanged(lines, 5, (record) => ({ ...record, route: 'jirA' })),
+      )
       expect(faults).toEqual([`${first}: record 7 does not follow the record before it`])
     })
 
     it('T16 show that the last record of an earlier trail was changed', async () => {
-      const faults = await afterChanging(first, (lines) => exchanged(lines, lines.length - 1, (record) => ({ ...record, route: 'x' })))
+      const faults = await afterChanging(first, (lines) =>
+        exchanged(lines, lines.length - 1, (record) => ({ ...record, route: 'x' })),
+      )
       expect(faults).toEqual([`${second}: the trail before it does not end where it did when this one began`])
     })
 
@@ -318,7 +437,9 @@ describe.skipIf(skipReason)('records', () => {
       expect(twice).toContain(`${first}: record 7 has number 6, expected 7`)
       const put = await afterChanging(first, (lines) => lines.toSpliced(6, 0, '{"v":1,"seq":7,"type":"admission"}'))
       expect(put).toContain(`${first}: record 7 does not follow the record before it`)
-      expect(await afterChanging(first, (lines) => lines.toSpliced(6, 0, ''))).toContain(`${first}: record 7 is no record`)
+      expect(await afterChanging(first, (lines) => lines.toSpliced(6, 0, ''))).toContain(
+        `${first}: record 7 is no record`,
+      )
     })
 
     it('T18 show that an earlier trail is missing', async () => {
@@ -330,7 +451,9 @@ describe.skipIf(skipReason)('records', () => {
     })
 
     it('show that the first record is gone', async () => {
-      expect(await afterChanging(second, (lines) => lines.slice(1))).toContain(`${second}: does not begin with a start record`)
+      expect(await afterChanging(second, (lines) => lines.slice(1))).toContain(
+        `${second}: does not begin with a start record`,
+      )
     })
   })
 })

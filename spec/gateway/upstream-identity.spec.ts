@@ -2,15 +2,28 @@
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRecords } from '../support/audit-trail.ts'
-import { call, type GatewayUnderTest, modern, rpc, type Sent, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
+import {
+  call,
+  type GatewayUnderTest,
+  modern,
+  rpc,
+  type Sent,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
 import { sendRaw } from '../support/raw-http.ts'
 import { type RecordedRequest, RecordingUpstream } from '../support/recording-upstream.ts'
 
 const routes = ['jira', 'everything'] as const
 type Route = (typeof routes)[number]
-const tools = { jira: { name: 'get_issue', args: { key: 'OPS-1' } }, everything: { name: 'echo', args: { message: 'hello' } } } as const
-const header = (request: RecordedRequest | undefined, name: string): string => RecordingUpstream.header(request, name) ?? ''
-const bearer = (request: RecordedRequest | undefined): string => header(request, 'authorization').replace(/^Bearer /, '')
+const tools = {
+  jira: { name: 'get_issue', args: { key: 'OPS-1' } },
+  everything: { name: 'echo', args: { message: 'hello' } },
+} as const
+const header = (request: RecordedRequest | undefined, name: string): string =>
+  RecordingUpstream.header(request, name) ?? ''
+const bearer = (request: RecordedRequest | undefined): string =>
+  header(request, 'authorization').replace(/^Bearer /, '')
 
 /** Headers that name or prove somebody, somewhere. */
 const planted = [
@@ -22,7 +35,14 @@ const planted = [
   'X-MCP-Principal', 'X-MCP-Subject', 'X-MCP-Agent', 'X-MCP-Request-Id', 'X-MCP-Decision-Id', 'X-MCP-Rate-Key', 'X-MCP-Whatever',
   'x_mcp_principal', 'X_Forwarded_User', 'mcp-init-host', 'router-key', 'X-Whatever', 'Origin-Agent', 'From', 'Referer',
 ] as const // prettier-ignore
-const kongOwn = ['X-Forwarded-Host', 'X-Forwarded-Path', 'X-Forwarded-Prefix', 'X-Forwarded-Proto', 'X-Real-IP', 'X-Kong-Request-Id'] as const
+const kongOwn = [
+  'X-Forwarded-Host',
+  'X-Forwarded-Path',
+  'X-Forwarded-Prefix',
+  'X-Forwarded-Proto',
+  'X-Real-IP',
+  'X-Kong-Request-Id',
+] as const
 
 describe.skipIf(skipReason)('an upstream', () => {
   let gateway: GatewayUnderTest
@@ -37,7 +57,11 @@ describe.skipIf(skipReason)('an upstream', () => {
     })
     seenBy.jira.leadTo(gateway.upstreams.jira)
     seenBy.everything.leadTo(gateway.upstreams.everything)
-    const initialize = rpc('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'spec', version: '1' } })
+    const initialize = rpc('initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'spec', version: '1' },
+    })
     session = (await gateway.send('everything', { as: 'bob', json: initialize })).headers.get('mcp-session-id') ?? ''
   })
   afterAll(async () => {
@@ -45,7 +69,8 @@ describe.skipIf(skipReason)('an upstream', () => {
     await Promise.all(Object.values(seenBy).map((upstream) => upstream.close()))
   })
 
-  const sessionHeader = (route: Route): Record<string, string> => (route === 'everything' ? { 'mcp-session-id': session } : {})
+  const sessionHeader = (route: Route): Record<string, string> =>
+    route === 'everything' ? { 'mcp-session-id': session } : {}
   const use = async (route: Route): Promise<{ sent: Sent; received: RecordedRequest | undefined }> => {
     const { name, args } = tools[route]
     const sent = await gateway.send(route, { as: 'bob', json: call(name, args), headers: sessionHeader(route) })
@@ -146,14 +171,22 @@ describe.skipIf(skipReason)('an upstream', () => {
       const sent = await gateway.send(route, { as: 'bob', json: rpc('tools/list'), headers: sessionHeader(route) })
       expect(sent.status).toBe(200)
       const received = seenBy[route].requests.at(-1)
-      expect(decodeJwt(bearer(received))).toMatchObject({ sub: 'bob', aud: `${route}-mcp`, mcp: { target: 'list of tools' } })
+      expect(decodeJwt(bearer(received))).toMatchObject({
+        sub: 'bob',
+        aud: `${route}-mcp`,
+        mcp: { target: 'list of tools' },
+      })
       expect(header(received, 'x-mcp-subject')).toBe('bob')
       expect(received?.headers.filter(([name]) => /^x-mcp-(tool|exchange)$/i.test(name))).toEqual([])
     })
 
     it('does not hear of a request that wears the gateway’s own pass', async () => {
       const before = seenBy[route].requests.length
-      const { status } = await gateway.send(route, { as: 'bob', json: rpc('ping'), headers: { ...sessionHeader(route), 'x-mcp-exchange': 'x' } })
+      const { status } = await gateway.send(route, {
+        as: 'bob',
+        json: rpc('ping'),
+        headers: { ...sessionHeader(route), 'x-mcp-exchange': 'x' },
+      })
       expect(status).toBe(400)
       expect(seenBy[route].requests.length).toBe(before)
     })
@@ -165,18 +198,24 @@ describe.skipIf(skipReason)('an upstream', () => {
       headers: { authorization: `Bearer ${await gateway.agentToken()}` },
     })
     expect(status).toBe(200)
-    expect(decodeJwt(bearer(seenBy.jira.requests.at(-1)))).toMatchObject({ sub: 'build-agent', client_id: 'build-agent' })
+    expect(decodeJwt(bearer(seenBy.jira.requests.at(-1)))).toMatchObject({
+      sub: 'build-agent',
+      client_id: 'build-agent',
+    })
   })
 
   it('gets the mirrored headers of a modern call, which a balancer behind may go by', async () => {
-    const { status } = await gateway.send('jira', { as: 'bob', ...modern('tools/call', { name: 'get_issue', arguments: { key: 'OPS-1' } }, 'get_issue') })
+    const { status } = await gateway.send('jira', {
+      as: 'bob',
+      ...modern('tools/call', { name: 'get_issue', arguments: { key: 'OPS-1' } }, 'get_issue'),
+    })
     expect(status).toBe(200)
     const received = seenBy.jira.requests.at(-1)
-    expect([header(received, 'mcp-method'), header(received, 'mcp-name'), header(received, 'mcp-protocol-version')]).toEqual([
-      'tools/call',
-      'get_issue',
-      '2026-07-28',
-    ])
+    expect([
+      header(received, 'mcp-method'),
+      header(received, 'mcp-name'),
+      header(received, 'mcp-protocol-version'),
+    ]).toEqual(['tools/call', 'get_issue', '2026-07-28'])
   })
 
   it('jira refuses everybody who does not come through the gateway', async () => {
@@ -213,18 +252,24 @@ describe.skipIf(skipReason)('an upstream', () => {
     expect((await fetch(`${address}/x`)).status).toBe(404)
   })
 
-  describe('gaps that are known: each of these turns red when it is closed', () => {
-    it.fails('does not get the key the limiter counts by', async () => {
-      expect(header((await use('jira')).received, 'x-mcp-rate-key')).toBe('')
-    })
+  it.each(routes)('behind %s gets no key of the limiter’s that a client made', async (route) => {
+    const headers = { ...sessionHeader(route), 'x-mcp-rate-key': 'somebody-else' }
+    expect(
+      (await gateway.send(route, { as: 'bob', json: call(tools[route].name, tools[route].args), headers })).status,
+    ).toBe(200)
+    const received = RecordingUpstream.header(seenBy[route].requests.at(-1), 'x-mcp-rate-key')
+    // Behind the bundle the limiter comes after it and still needs the key: opaque, and the gateway's own.
+    expect(received ?? '').toMatch(route === 'jira' ? /^$/ : /^([\w-]{43}:\d+)?$/)
+  })
 
-    it.fails.each([
-      ['X-Forwarded-For', '10.9.8.7'],
-      ['Via', '1.1 somewhere'],
-    ])('gets no %s of the client’s, to which Kong only adds', async (name, value) => {
-      const headers = { [name]: value }
-      expect((await gateway.send('jira', { as: 'bob', json: call('get_issue', { key: 'OPS-1' }), headers })).status).toBe(200)
-      expect(header(seenBy.jira.requests.at(-1), name.toLowerCase())).not.toContain(value)
-    })
+  it('can tell the client’s address from what the client says of it', async () => {
+    const headers = { 'x-forwarded-for': '10.9.8.7', 'x-real-ip': '10.9.8.7' }
+    expect((await gateway.send('jira', { as: 'bob', json: call('get_issue', { key: 'OPS-1' }), headers })).status).toBe(
+      200,
+    )
+    const received = seenBy.jira.requests.at(-1)
+    expect(header(received, 'x-real-ip')).toBe('127.0.0.1')
+    // Kong appends: only the last one is its own.
+    expect(header(received, 'x-forwarded-for').split(', ').at(-1)).toBe('127.0.0.1')
   })
 })

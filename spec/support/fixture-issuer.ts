@@ -12,7 +12,7 @@ import {
 } from 'jose'
 import type { KongYaml } from './gateway-under-test.ts'
 
-/** @property keys the private key, its public half as JWK and as PEM */
+/** A key to sign with, and its public half as JWK and as PEM. */
 export interface SigningPair {
   readonly privateKey: CryptoKey
   readonly jwk: JWK
@@ -24,7 +24,7 @@ export class FixtureIssuer {
   readonly pair: SigningPair
   /** Paths of the requests that came in. */
   readonly asked: string[] = []
-  /** What the key address answers while this is false: 503. */
+  /** While this is false, the key address answers 503. */
   isUp = true
   readonly #server = createServer((request, response) => {
     this.asked.push(request.url ?? '')
@@ -73,7 +73,7 @@ export class FixtureIssuer {
     }: { header?: Partial<JWTHeaderParameters>; key?: CryptoKey | Uint8Array } = {},
   ): Promise<string> {
     const nowS = Math.floor(Date.now() / 1000)
-    const all = {
+    const all: Record<string, unknown> = {
       iss: this.issuer,
       sub: 'bob',
       client_id: 'spec',

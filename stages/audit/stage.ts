@@ -10,7 +10,7 @@ export const auditStage: StageDefinition<AuditConfig> = { name: 'audit', prepare
 
 function prepareAudit(config: AuditConfig, runtime: Runtime, route: string): Stage {
   const recorder = recorderOf(config, runtime, route)
-  return async (call) => {
+  return (call) => {
     if (call.exchangeOf !== undefined) {
       // The inner request belongs to the outer call, whose admission stands for both.
       const admission = runtime.calls.get(call.exchangeOf)?.admission
@@ -19,7 +19,7 @@ function prepareAudit(config: AuditConfig, runtime: Runtime, route: string): Sta
     }
     if (call.decision?.verdict.allow !== true) return { refuse: { why: 'door_closed', missing: ['decision'] } }
     try {
-      call.admission = { seq: await recorder.admit(call) }
+      call.admission = { seq: recorder.admit(call) }
       return undefined
     } catch (error) {
       return { refuse: { why: 'not_on_record', because: error instanceof Error ? error.message : String(error) } }
@@ -32,7 +32,7 @@ export function prepareAuditLog(
   config: AuditConfig,
   runtime: Runtime,
   route: string,
-): (call: Call, serialized: unknown) => Promise<void> {
+): (call: Call, serialized: unknown) => void {
   const recorder = recorderOf(config, runtime, route)
   return (call, serialized) => recorder.complete(call, serialized)
 }

@@ -23,14 +23,14 @@ function prepareRbac(config: RbacConfig): Stage {
   return (call) => {
     const { principal, message, target } = call
     if (!principal || !message || !target)
-      return Promise.resolve({ refuse: { why: 'door_closed', missing: ['message'] } })
+      return { refuse: { why: 'door_closed', missing: ['message'] } }
     let grants = known.get(principal)
     if (!grants) known.set(principal, (grants = grantsOf(principal, policy)))
     const verdict = decide(grants, target)
     call.decision = { id: newId(), verdict, grants, policyDigest: policy.digest }
-    if (verdict.allow) return Promise.resolve(undefined)
+    if (verdict.allow) return undefined
     const refuse = { why: 'denied', reason: verdict.reason, rulesTried: verdict.rulesTried } as const
-    return Promise.resolve({ refuse, answer: denialAnswer(refuse, message, target, call.decision.id, config.denial) })
+    return { refuse, answer: denialAnswer(refuse, message, target, call.decision.id, config.denial) }
   }
 }
 

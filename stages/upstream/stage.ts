@@ -24,7 +24,7 @@ function prepareUpstream(config: UpstreamConfig, runtime: Runtime): Stage {
   const key = lazily(() => runtime.signingKeys.get(config.signing_key))
 
   return async (call, port) => {
-    const token = await sign(call, await key(), config, audience, runtime)
+    const token = sign(call, await key(), config, audience, runtime)
     const changes = upstreamHeaders(call, token, extra, port.isWholeChain)
     call.clientCredentialsRemoved = removesCredentials(call.request.headers, changes)
     // The stage that asks counts as run: it is the last one, and this its last word.
@@ -48,7 +48,7 @@ function sign(
   config: UpstreamConfig,
   audience: string,
   runtime: Runtime,
-): Promise<string> {
+): string {
   const { principal, target, decision } = call
   const nowS = Math.floor(runtime.clock.nowMs() / 1000)
   return key.sign({
