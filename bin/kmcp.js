@@ -13,5 +13,7 @@ if (!runsTypeScript && !existsSync(own)) {
   process.exit(2)
 }
 const node = runsTypeScript ? process.execPath : own
-const { status, signal } = spawnSync(node, [join(root, 'cli', 'main.ts'), ...process.argv.slice(2)], { stdio: 'inherit' })
+const { status, signal } = spawnSync(node, [join(root, 'cli', 'main.ts'), ...process.argv.slice(2)], {
+  stdio: 'inherit',
+})
 process.exit(signal ? 1 : (status ?? 1))

@@ -99,7 +99,9 @@ export function configFaults(file: KongFile): string[] {
   if (routes === 0) faults.push("no route has one of the suite's plugins")
   const closed = upstreams.get(closedUpstream)
   if (!closed) faults.push(`upstreams: add \`${closedUpstream}\`, without targets`)
-  else if ([...(closed.targets ?? []), ...(file.targets ?? []).filter(({ upstream }) => refersTo(upstream, closed))].length > 0)
+  else if (
+    [...(closed.targets ?? []), ...(file.targets ?? []).filter(({ upstream }) => refersTo(upstream, closed))].length > 0
+  )
     faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
   return [...new Set(faults)]
 }

@@ -1,14 +1,5 @@
 /** The trail on disk: one file per start of a plugin server, appended to and never changed. */
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type ChainHead, genesis, hashOf, link } from '../../lib/audit/chain.ts'
@@ -99,7 +90,7 @@ export class Trail {
 function write(file: OpenFile, line: string): void {
   const bytes = Buffer.from(`${line}\n`)
   file.isTorn = true
-  for (let written = 0; written < bytes.length; ) {
+  for (let written = 0; written < bytes.length;) {
     written += writeSync(file.descriptor, bytes, written, bytes.length - written, file.size + written)
   }
   file.size += bytes.length

@@ -47,7 +47,13 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
       call: call.id,
       admission: call.admission.seq,
       ...seen,
-      ...(call.listed ? { returned: call.listed.kept.length, withheld: namesOf(call.listed.withheld), withheld_count: call.listed.withheld.length } : {}),
+      ...(call.listed
+        ? {
+            returned: call.listed.kept.length,
+            withheld: namesOf(call.listed.withheld),
+            withheld_count: call.listed.withheld.length,
+          }
+        : {}),
       ...(call.refusal ? { reason: call.refusal.why, detail: detailOf(call.refusal) } : {}),
     }
   }
@@ -123,9 +129,7 @@ function decisionOf(call: Call): JsonObject {
   return {
     id: decision.id,
     effect: verdict.allow ? 'allow' : 'deny',
-    ...(verdict.allow
-      ? { rule: verdict.rule }
-      : { reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }),
+    ...(verdict.allow ? { rule: verdict.rule } : { reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }),
     roles: decision.grants.roles,
     policy_sha256: decision.policyDigest,
   }

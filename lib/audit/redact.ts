@@ -17,8 +17,7 @@ const maxDepth = 6
 /** Looks like a credential whatever its name is: never recorded, also not in a clear field. Every run is bounded. */
 const secretLike =
   /\beyJ[\w-]{5,2000}\.[\w-]{5,2000}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,255}|\bxox[abprs]-[A-Za-z0-9-]{10,255}|\bsk-[\w-]{20,255}|\bBearer\s{1,9}\S{8}|:\/\/[^/\s:@]{1,255}:[^/\s@]{1,255}@/
-const secretName =
-  /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|authorization|cookie|private[-_]?key/i
+const secretName = /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|authorization|cookie|private[-_]?key/i
 
 /**
  * Arguments for the record: masked by default, never a credential, and bounded: after 200 values and 4 KiB of clear text the
@@ -44,16 +43,17 @@ export function redact(args: Json, rules: RedactionRules): Json {
       }
       return items.length < value.length ? [...items, `[${value.length - items.length} more]`] : items
     }
+    const members = value as JsonObject
     const out = Object.create(null) as Record<string, Json>
     // Not Object.entries: an object of a hundred thousand members is not listed to record two hundred.
-    for (const name in value) {
+    for (const name in members) {
       if (values >= maxValues) {
         out['[more]'] = '[cut]'
         break
       }
       out[name.slice(0, 64)] = secretName.test(name.slice(0, 64))
         ? '[secret]'
-        : copy((value as JsonObject)[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
+        : copy(members[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
     }
     return out
   }

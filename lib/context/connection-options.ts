@@ -20,5 +20,8 @@ export function connectionFault(headers: Headers): 'connection' | 'upgrade' | un
 function valuesOf(headers: Headers, name: string): string[] {
   const value = headers[name]
   if (value === undefined) return []
-  return (typeof value === 'string' ? [value] : value).join(',').split(',').map((part) => part.trim().toLowerCase())
+  return (typeof value === 'string' ? [value] : value)
+    .join(',')
+    .split(',')
+    .map((part) => part.trim().toLowerCase())
 }

@@ -13,13 +13,7 @@ const forwarded = new Set([
 const forwardedPrefixes = ['mcp-param-', 'sec-fetch-', 'sec-ch-']
 
 /** Never forwarded, whatever the configuration says. */
-const neverForwarded = new Set([
-  'authorization',
-  'proxy-authorization',
-  'cookie',
-  'dpop',
-  'x-mcp-exchange',
-])
+const neverForwarded = new Set(['authorization', 'proxy-authorization', 'cookie', 'dpop', 'x-mcp-exchange'])
 
 /**
  * Kong sets these itself after the plugins have run. To X-Forwarded-For it appends, so what a client put there stays in

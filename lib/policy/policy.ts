@@ -130,7 +130,8 @@ function resourceMatcherOf(patterns: readonly string[]): Matcher {
   const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
   return (uri) =>
     exact.has(uri) ||
-    (!/(^|[/\\])\.{1,2}($|[/\\?#;])|%|\\|[\u0000-\u0020]/.test(uri) && prefixes.some((prefix) => uri.startsWith(prefix)))
+    (!/(^|[/\\])\.{1,2}($|[/\\?#;])|%|\\|[\u0000-\u0020]/.test(uri) &&
+      prefixes.some((prefix) => uri.startsWith(prefix)))
 }
 
 /** SHA-256 of the policy with its maps sorted by name, in hex: the same for the same meaning, whatever the order of keys. */

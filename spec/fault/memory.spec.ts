@@ -19,7 +19,11 @@ describe('the plugin server', () => {
     if (!existsSync('/proc/self/status')) context.skip('needs /proc to measure')
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-mem-'))
     const socket = join(folder, 's.sock')
-    const child = spawn(process.execPath, ['--max-semi-space-size=1', '--max-old-space-size=48', main, '--socket', socket], { stdio: 'ignore' })
+    const child = spawn(
+      process.execPath,
+      ['--max-semi-space-size=1', '--max-old-space-size=48', main, '--socket', socket],
+      { stdio: 'ignore' },
+    )
     await eventually(
       () => Promise.resolve(existsSync(socket)),
       (isThere) => isThere,

@@ -20,9 +20,13 @@ describe.skipIf(skipReason)('attacks', () => {
       request.once('end', () => {
         const { id, method } = JSON.parse(Buffer.concat(chunks).toString() || '{}') as { id: unknown; method: string }
         asked.push({ id, method, headers: request.headers })
-        const result = method === 'tools/list' ? { tools: [{ name: 'get_issue' }, { name: 'secret_tool' }] } : { content: [] }
+        const result =
+          method === 'tools/list' ? { tools: [{ name: 'get_issue' }, { name: 'secret_tool' }] } : { content: [] }
         setTimeout(
-          () => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id, result })),
+          () =>
+            response
+              .writeHead(200, { 'content-type': 'application/json' })
+              .end(JSON.stringify({ jsonrpc: '2.0', id, result })),
           method === 'tools/list' ? 500 : 0,
         )
       })
@@ -88,7 +92,10 @@ describe.skipIf(skipReason)('attacks', () => {
   })
 
   it('a header named __proto__: it does not reach the server', async () => {
-    const seen = await raw(['__proto__: evil', 'x-evil: evil', 'Connection: close'], JSON.stringify(call('get_issue', { key: 'OPS-1' })))
+    const seen = await raw(
+      ['__proto__: evil', 'x-evil: evil', 'Connection: close'],
+      JSON.stringify(call('get_issue', { key: 'OPS-1' })),
+    )
     expect(seen).toMatch(/^HTTP\/1\.1 200 /)
     const { headers } = asked.at(-1) ?? { headers: {} }
     expect(JSON.stringify(headers)).not.toContain('evil')
@@ -96,8 +103,13 @@ describe.skipIf(skipReason)('attacks', () => {
 
   it('a message made to be slow to record: the others are served meanwhile', async () => {
     await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })
-    const evil = call('delete_issue', { key: Array.from({ length: 50 }, () => Array.from({ length: 50 }, () => 'eyJ'.repeat(300))) })
-    const wide = call('delete_issue', Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`k${index}`, 1])))
+    const evil = call('delete_issue', {
+      key: Array.from({ length: 50 }, () => Array.from({ length: 50 }, () => 'eyJ'.repeat(300))),
+    })
+    const wide = call(
+      'delete_issue',
+      Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`k${index}`, 1])),
+    )
     const attack = [gateway.send('jira', { as: 'bob', json: evil }), gateway.send('jira', { as: 'bob', json: wide })]
     const begun = performance.now()
     await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })

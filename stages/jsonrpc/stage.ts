@@ -1,9 +1,6 @@
 /** What exactly is asked? The one strict reading of the message; the same bytes go on. */
 import { createHash } from 'node:crypto'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
-import type { Runtime } from '../../adapters/runtime.ts'
-import type { Call } from '../../lib/context/call.ts'
-import type { Refusal } from '../../lib/context/refusal.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import type { Message } from '../../lib/mcp/message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
@@ -18,7 +15,7 @@ const noBody = new Uint8Array(0)
 
 export const jsonrpcStage: StageDefinition<JsonrpcConfig> = { name: 'jsonrpc', prepare: prepareJsonrpc }
 
-function prepareJsonrpc(config: JsonrpcConfig, runtime: Runtime): Stage {
+function prepareJsonrpc(config: JsonrpcConfig): Stage {
   const limits = { maxBodyBytes: config.max_body_bytes, maxDepth: config.max_depth, maxValues: config.max_values }
   return async (call, port) => {
     const { verb, headers } = call.request
@@ -29,7 +26,8 @@ function prepareJsonrpc(config: JsonrpcConfig, runtime: Runtime): Stage {
     if (!read.ok) return { refuse: { why: 'unreadable', refusal: read.refusal } }
     const bodyDigest = createHash('sha256').update(body).digest('hex')
     // A pass is good for the one body it was made for.
-    if (call.exchangeOf !== undefined && call.exchangeBody !== bodyDigest) return { refuse: { why: 'exchange_pass_unknown' } }
+    if (call.exchangeOf !== undefined && call.exchangeBody !== bodyDigest)
+      return { refuse: { why: 'exchange_pass_unknown' } }
     call.message = read.message
     call.target = read.target
     call.bodyDigest = bodyDigest

@@ -22,8 +22,7 @@ function prepareRbac(config: RbacConfig): Stage {
 
   return (call) => {
     const { principal, message, target } = call
-    if (!principal || !message || !target)
-      return { refuse: { why: 'door_closed', missing: ['message'] } }
+    if (!principal || !message || !target) return { refuse: { why: 'door_closed', missing: ['message'] } }
     let grants = known.get(principal)
     if (!grants) known.set(principal, (grants = grantsOf(principal, policy)))
     const verdict = decide(grants, target)

@@ -42,13 +42,7 @@ function open(call: Call, port: Port, changes: ReturnType<typeof upstreamHeaders
 }
 
 /** A token for this one call: who, through which agent, for what, by which decision; good for a minute (RFC 9068). */
-function sign(
-  call: Call,
-  key: SigningKey,
-  config: UpstreamConfig,
-  audience: string,
-  runtime: Runtime,
-): string {
+function sign(call: Call, key: SigningKey, config: UpstreamConfig, audience: string, runtime: Runtime): string {
   const { principal, target, decision } = call
   const nowS = Math.floor(runtime.clock.nowMs() / 1000)
   return key.sign({
