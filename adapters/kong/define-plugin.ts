@@ -3,6 +3,7 @@ import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import { type Call, type StageName, stageNames } from '../../lib/context/call.ts'
 import { type Refusal, toWire } from '../../lib/context/refusal.ts'
 import type { Stage, StageEnd } from '../../lib/context/stage.ts'
+import { readRequest } from '../../lib/mcp/read-request.ts'
 import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
 import { beginCall, callKey, resumeCall } from './call-context.ts'
 import { type Config, routeKey, withoutNulls } from './config.ts'
@@ -134,11 +135,21 @@ async function runStages<C>(
 const exit = (kong: Kong, answer: Answer): Promise<void> =>
   kong.response.exit(answer.status, answer.body, { ...answer.headers })
 
-/** The request's id as the client spelled it, as far as the message was read. */
-function idOf({ message }: Call, refusal: Refusal): string | undefined {
+/**
+ * The request's id as the client spelled it, so that clients can tell which request failed. Before the message has been
+ * read (no token, say) a short body is looked at for it, and for nothing else.
+ */
+async function idOf(call: Call, refusal: Refusal, port: KongPort): Promise<string | undefined> {
+  const { message, request } = call
   if (refusal.why === 'unreadable') return refusal.refusal.idRaw
-  return message?.kind === 'request' ? message.idRaw : undefined
+  if (message) return message.kind === 'request' ? message.idRaw : undefined
+  if (request.verb !== 'POST' || !(Number(request.headers['content-length']) <= maxBodyForId)) return undefined
+  const read = readRequest({ verb: 'POST', headers: request.headers, body: await port.body() })
+  if (!read.ok) return read.refusal.idRaw
+  return read.message.kind === 'request' ? read.message.idRaw : undefined
 }
+
+const maxBodyForId = 16 * 1024
 
 /** Turns a stage's end into the client's answer; a refusal is put on record before the client learns of it. */
 async function settle(
@@ -156,5 +167,5 @@ async function settle(
   if (end.answer && isOnRecord) return end.answer
   const refusal: Refusal = isOnRecord ? end.refuse : { why: 'not_on_record', because: 'the refusal' }
   const { httpStatus, headers, ...error } = toWire(refusal)
-  return errorAnswer(httpStatus, error, idOf(call, end.refuse), { ...headers, ...end.headers })
+  return errorAnswer(httpStatus, error, await idOf(call, end.refuse, port), { ...headers, ...end.headers })
 }
