@@ -285,6 +285,8 @@ describe.skipIf(skipReason)('access tokens', () => {
       ])
       expect(done.json).toEqual({
         jsonrpc: '2.0',
+        // So that the client can tell which request it was.
+        id: 1,
         error: { code: -31401, message: 'the access token was not accepted' },
       })
       expect(stopped).toMatchObject([{ type: 'authentication_failure', route, reason: row.reason }])
