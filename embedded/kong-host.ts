@@ -91,7 +91,6 @@ function kongEnvironment(options: HostOptions, prefix: string, socket: string): 
     KONG_STATUS_LISTEN: 'off',
     KONG_NGINX_WORKER_PROCESSES: '1',
     KONG_DNS_HOSTSFILE: options.hostsFile,
-    KONG_LOG_LEVEL: process.env.KMCP_KONG_LOG_LEVEL ?? 'notice',
     ...(process.getuid?.() === 0 ? { KONG_NGINX_USER: 'root root' } : {}),
   }
 }

@@ -63,7 +63,7 @@ describe.skipIf(skipReason)('official clients', () => {
     })
   })
 
-  describe.each(legacyKinds)('%s', (kind) => {
+  describe.each(everyKind)('%s, while a call is under way,', (kind) => {
     it('answers an elicitation in the middle of a call', async () => {
       const asked: string[] = []
       const alice = await open(kind, 'jira', 'alice', {
@@ -103,7 +103,9 @@ describe.skipIf(skipReason)('official clients', () => {
       )
       await alice.close()
     })
+  })
 
+  describe.each(legacyKinds)('%s', (kind) => {
     it('works with server-everything behind the bundle', async () => {
       const bob = await open(kind, 'everything', 'bob')
       const tools = await bob.tools()

@@ -39,7 +39,6 @@ describe.skipIf(skipReason)('records', () => {
     // The plugin server's log: the embedded gateway hands it line by line to the suite, Kong puts it into its error.log
     // at level info.
     vi.stubEnv('KMCP_SPEC_LOG', '1')
-    vi.stubEnv('KMCP_KONG_LOG_LEVEL', 'info')
     vi.spyOn(console, 'error').mockImplementation((line: unknown) => void logged.push(String(line)))
     issuer = await FixtureIssuer.start('https://fixture.example')
     away = await FixtureIssuer.start('https://away.example')

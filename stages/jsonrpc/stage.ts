@@ -24,6 +24,10 @@ function prepareJsonrpc(config: JsonrpcConfig): Stage {
     const body = verb === 'POST' && !tooLong ? await port.body() : noBody
     const read = readRequest({ verb, headers, body, limits })
     if (!read.ok) return { refuse: { why: 'unreadable', refusal: read.refusal } }
+    // Kong's cors plugin answers preflights before this; one that gets here is nobody's.
+    if (read.message.kind === 'preflight') {
+      return { refuse: { why: 'unreadable', refusal: { why: 'verb_not_allowed', verb: 'OPTIONS' } } }
+    }
     const bodyDigest = createHash('sha256').update(body).digest('hex')
     // A pass is good for the one body it was made for.
     if (call.exchangeOf !== undefined && call.exchangeBody !== bodyDigest)

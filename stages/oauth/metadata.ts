@@ -23,7 +23,7 @@ export function metadataAnswer(verb: string, path: string, config: OauthConfig):
   }
   return {
     status: 200,
-    // Public by nature (RFC 9728 3): browser clients of any origin read it.
+    // Public by nature (RFC 9728 3): browser clients of any origin may read it. A cors plugin on the route has the last word.
     headers: {
       'content-type': 'application/json',
       'access-control-allow-origin': '*',

@@ -92,6 +92,8 @@ function takeOver(call: Call, pass: string | readonly string[], runtime: Runtime
 function bearerToken(header: string | readonly string[] | undefined): string | Refusal {
   if (header === undefined) return { why: 'token_absent' }
   if (typeof header !== 'string') return { why: 'token_malformed' }
+  // Another scheme is no token at all: the challenge names no error then (RFC 6750 3.1).
+  if (!/^Bearer\b/i.test(header)) return { why: 'token_absent' }
   const match = /^Bearer +([^\s,]+)$/i.exec(header)
   return match?.[1] ?? { why: 'token_malformed' }
 }
