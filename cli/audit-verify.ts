@@ -65,6 +65,7 @@ export async function verifyTrails(directory: string): Promise<Verification> {
       head = next
       last = hashOf(read.line)
     }
+    if (at === 0) faults.push(`${file}: has no whole record`)
     if (open.size > 0)
       notes.push(`${file}: ${open.size} admitted calls have no outcome (under way, or the process died)`)
     previous = { file, last }

@@ -28,6 +28,7 @@ interface Plugin {
 }
 interface Route {
   readonly id?: string
+  readonly paths?: readonly string[]
   readonly name?: string
   readonly service?: Reference
   readonly plugins?: readonly Plugin[]
@@ -82,10 +83,14 @@ export function configFaults(file: KongFile): string[] {
         ...(route.plugins ?? []),
         ...(file.plugins ?? []).filter((plugin) => refersTo(plugin.route, route)),
       ]
-      const global = (file.plugins ?? []).filter((plugin) => plugin.service === undefined && plugin.route === undefined)
+      const global = (file.plugins ?? []).filter((plugin) => !plugin.service && !plugin.route)
       const plugins = [...onRoute, ...own, ...global].filter(isMcp)
       if (plugins.length === 0) continue
       routes++
+      for (const path of route.paths ?? []) {
+        if (!/^~.*\$$/.test(path))
+          faults.push(`route \`${route.name ?? '?'}\`: path \`${path}\` must be exact: \`~${path}$\``)
+      }
       faults.push(...routeFaults(`route \`${route.name ?? '?'}\``, plugins, upstreams))
       if (service.url !== undefined || service.host !== closedUpstream) {
         faults.push(
@@ -94,6 +99,13 @@ export function configFaults(file: KongFile): string[] {
       }
       if (service.retries !== 0)
         faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
+    }
+  }
+  // The Upstreams behind a door have no other way in.
+  const doors = new Set(upstreamsOpened(file))
+  for (const { name, host } of file.services ?? []) {
+    if (host !== undefined && doors.has(host)) {
+      faults.push(`service \`${name ?? '?'}\`: leads to \`${host}\` beside the door: remove it`)
     }
   }
   if (routes === 0) faults.push("no route has one of the suite's plugins")
@@ -132,8 +144,21 @@ function routeFaults(
   return faults
 }
 
-function refersTo(reference: Reference | undefined, entity: { readonly name?: string; readonly id?: string }): boolean {
-  if (reference === undefined) return false
+function upstreamsOpened(file: KongFile): string[] {
+  const routes = [...(file.routes ?? []), ...(file.services ?? []).flatMap((service) => service.routes ?? [])]
+  const plugins = [file, ...(file.services ?? []), ...routes].flatMap((entity) => entity.plugins ?? [])
+  return plugins.flatMap(({ name, config }) => {
+    const part = name === 'mcp-gateway' ? (config?.upstream as { upstream?: unknown } | undefined) : config
+    const opens = part?.upstream
+    return (name === 'mcp-gateway' || name === 'mcp-upstream') && typeof opens === 'string' ? [opens] : []
+  })
+}
+
+function refersTo(
+  reference: Reference | null | undefined,
+  entity: { readonly name?: string; readonly id?: string },
+): boolean {
+  if (reference === undefined || reference === null) return false
   const named = typeof reference === 'string' ? [reference] : [reference.name, reference.id]
   return named.some((value) => value !== undefined && (value === entity.name || value === entity.id))
 }

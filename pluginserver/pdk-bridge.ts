@@ -1,5 +1,5 @@
 /** The `kong` object a handler gets: each method is one PDK call, sent over the event's connection. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import type { HeaderValue, Kong } from '../adapters/kong/pdk.ts'
 import { type PdkCallName, fromStruct, fromValue, toStruct, toValue } from './wire/messages.ts'
 
@@ -63,9 +63,16 @@ export function bridge(call: CallPdk): Kong {
   }
 }
 
+/** The most `max_body_bytes` can be set to. */
+const maxBodyBytes = 16 * 1024 * 1024
+
 /** The body's bytes: inline, or from the file nginx wrote a larger one to (kong-gateway's client_body_buffer_size). */
 async function readBody(reply: Record<string, unknown> | undefined): Promise<Uint8Array> {
-  if (typeof reply?.body_filepath === 'string' && reply.body_filepath !== '') return readFile(reply.body_filepath)
+  if (typeof reply?.body_filepath === 'string' && reply.body_filepath !== '') {
+    const { size } = await stat(reply.body_filepath)
+    // Larger than any message may be: its bytes are not needed to say so.
+    return size > maxBodyBytes ? new Uint8Array(maxBodyBytes + 1) : readFile(reply.body_filepath)
+  }
   if (reply?.content instanceof Uint8Array && Object.hasOwn(reply, 'content')) return reply.content
   if (typeof reply?.error === 'string' && Object.hasOwn(reply, 'error')) throw new Error(`no body: ${reply.error}`)
   return new Uint8Array(0)

@@ -44,7 +44,9 @@ export class Recorders {
       admit: (call) => trail.append(admissionEvent(call, routeName, rules)),
       complete: (call, serialized) => {
         // An inner request is part of the outer call, which tells.
-        if (call.exchangeOf !== undefined) return
+        if (call.exchangeOf !== undefined && !call.refusal) return
+        // Published metadata, say: nothing was asked of a server, nothing was refused.
+        if (call.isAnswered && !call.admission) return
         if (!call.refusal || call.admission) {
           this.#tryTo(call, () => trail.append(outcomeEvent(call, routeName, rules, serialized)))
         } else if (!this.#recorded.has(call)) {
@@ -64,7 +66,7 @@ export class Recorders {
    */
   recordRefusal(route: string, call: Call): boolean {
     const config = this.#byRoute.get(route)
-    if (!config || call.admission || call.exchangeOf !== undefined) return true
+    if (!config || call.admission) return true
     return this.#refuse(config, call)
   }
 

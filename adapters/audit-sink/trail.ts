@@ -1,5 +1,15 @@
 /** The trail on disk: one file per start of a plugin server, appended to and never changed. */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type ChainHead, genesis, hashOf, link } from '../../lib/audit/chain.ts'
@@ -68,13 +78,16 @@ export class Trail {
     const stamp = new Date(this.#clock.nowMs()).toISOString().replace(/[-:.]/g, '')
     // Never appended to by anyone else: the name is new, and `wx` refuses one that exists.
     const name = `trail-${stamp}-${boot.slice(0, 8)}.jsonl`
-    const file: OpenFile = { descriptor: openSync(join(this.directory, name), 'wx', 0o600), size: 0, isTorn: false }
+    const path = join(this.directory, name)
+    const file: OpenFile = { descriptor: openSync(path, 'wx', 0o600), size: 0, isTorn: false }
     const start = { type: 'start', boot, node: hostname(), pid: process.pid, previous: previous ?? null }
     const { line, next } = link(genesis, { ...this.#now(), ...start })
     try {
       write(file, line)
     } catch (error) {
+      // An empty file would hide the one before it from the next start.
       closeSync(file.descriptor)
+      unlinkSync(path)
       throw error
     }
     this.#head = next

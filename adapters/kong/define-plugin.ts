@@ -159,7 +159,10 @@ async function settle(
   runtime: Runtime,
   route: string,
 ): Promise<Answer> {
-  if (!('refuse' in end)) return end.answer
+  if (!('refuse' in end)) {
+    call.isAnswered = true
+    return end.answer
+  }
   call.refusal = end.refuse
   if (toWire(end.refuse).httpStatus === 503) runtime.log('error', `${route}: closed: ${JSON.stringify(end.refuse)}`)
   call.clientIp = await port.clientIp()

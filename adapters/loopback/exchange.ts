@@ -44,7 +44,8 @@ export function exchange(options: ExchangeRequest): Promise<ExchangeAnswer> {
   const secure = url.protocol === 'https:'
   const headers: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(call.request.headers)) {
-    if (!dropped.has(name)) headers[name] = typeof value === 'string' ? value : [...value]
+    if (!dropped.has(name) && !name.startsWith('x-forwarded-'))
+      headers[name] = typeof value === 'string' ? value : [...value]
   }
   headers[passHeader] = pass
   headers['accept-encoding'] = 'identity'

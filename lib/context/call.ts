@@ -45,6 +45,8 @@ export interface Admission {
  * @property startedMs   wall clock, milliseconds since the Unix epoch
  * @property startedMono monotonic clock, milliseconds
  * @property stages      the stages that have run, in order
+ * @property route       the place the first plugin's configuration is attached to
+ * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
  * @property exchangeBody digest of the one body that inner request may have
  */
@@ -54,7 +56,9 @@ export interface Call {
   readonly startedMono: number
   readonly request: HttpRequest
   readonly stages: StageName[]
+  route?: string
   exchangeOf?: string
+  isAnswered?: boolean
   exchangeBody?: string
   principal?: Principal
   message?: Message

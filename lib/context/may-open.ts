@@ -3,7 +3,14 @@ import { type Call, stageNames } from './call.ts'
 
 /** What is missing before the upstream may be opened. */
 export type Missing =
-  'stages' | 'principal' | 'message' | 'decision' | 'admission' | 'credentials_removed' | 'list_filtered'
+  | 'not_refused'
+  | 'stages'
+  | 'principal'
+  | 'message'
+  | 'decision'
+  | 'admission'
+  | 'credentials_removed'
+  | 'list_filtered'
 
 /**
  * Every condition, every time; nothing here trusts the order in which Kong ran the plugins.
@@ -14,6 +21,7 @@ export type Missing =
  */
 export function missingToOpen(call: Call): Missing[] {
   const missing: Missing[] = []
+  if (call.refusal !== undefined) missing.push('not_refused')
   if (stageNames.some((name, index) => call.stages[index] !== name)) missing.push('stages')
   if (call.principal === undefined) missing.push('principal')
   if (call.message === undefined || call.target === undefined || call.message.kind === 'preflight') {

@@ -64,7 +64,8 @@ export function decide(grants: Grants, target: Target): Verdict {
 /** What the caller's claims give under a policy. */
 export function grantsOf(principal: Principal, policy: Policy): Grants {
   const roles = new Set<string>()
-  for (const { claim, value, role } of policy.bindings) {
+  for (const { claim, value, role, issuer } of policy.bindings) {
+    if (issuer !== undefined && issuer !== principal.issuer) continue
     if (holds(principal, claim, value)) roles.add(role)
   }
   const permissions = new Map<string, Permission>()

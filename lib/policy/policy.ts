@@ -17,7 +17,15 @@ export interface PermissionConfig {
 export interface PolicyConfig {
   readonly permissions: Readonly<Record<string, PermissionConfig>>
   readonly roles: Readonly<Record<string, readonly string[]>>
-  readonly bindings: readonly { readonly claim: string; readonly value: string; readonly role: string }[]
+  readonly bindings: readonly Binding[]
+}
+
+/** @property issuer where the route has several: whose claim it must be; without one, any of them will do */
+export interface Binding {
+  readonly claim: string
+  readonly value: string
+  readonly role: string
+  readonly issuer?: string
 }
 
 /** One permission, its patterns compiled. */
@@ -33,7 +41,7 @@ export type Matcher = (name: string) => boolean
 /** @property digest SHA-256 of the policy's canonical text, in hex: names the version in every decision */
 export interface Policy {
   readonly digest: string
-  readonly bindings: readonly { readonly claim: string; readonly value: string; readonly role: string }[]
+  readonly bindings: readonly Binding[]
   readonly permissionsOf: ReadonlyMap<string, readonly Permission[]>
 }
 

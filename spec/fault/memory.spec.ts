@@ -15,7 +15,7 @@ const warmUp = 4_000
 const main = join(import.meta.dirname, '..', '..', 'pluginserver', 'main.ts')
 
 describe('the plugin server', () => {
-  it(`does not grow over ${denials} denials`, { timeout: 60_000 + denials }, async (context) => {
+  it(`does not grow over ${denials} denials`, { timeout: 60_000 + 5 * denials }, async (context) => {
     if (!existsSync('/proc/self/status')) context.skip('needs /proc to measure')
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-mem-'))
     const socket = join(folder, 's.sock')

@@ -117,6 +117,31 @@ describe('a trail', () => {
     }
   })
 
+  it('leaves no empty file behind that would hide the trail before it', async (context) => {
+    const disk = join(folder, 'disk')
+    await mkdir(disk)
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' })
+    } catch {
+      context.skip('needs to mount a small tmpfs')
+    }
+    try {
+      const first = new Trail(disk, systemClock)
+      first.append({ type: 'admission' })
+      first.close()
+      await writeFile(join(disk, 'ballast'), Buffer.alloc(256 * 1024)).catch(() => undefined)
+      const second = new Trail(disk, systemClock)
+      for (let n = 0; n < 3; n++) expect(() => second.append({ type: 'admission' })).toThrow()
+      expect((await readdir(disk)).filter((name) => name.endsWith('.jsonl'))).toHaveLength(1)
+      await rm(join(disk, 'ballast'))
+      second.append({ type: 'admission' })
+      expect((await verifyTrails(disk)).faults).toEqual([])
+      second.close()
+    } finally {
+      execFileSync('umount', ['--lazy', disk])
+    }
+  })
+
   it('refuses where the directory cannot be made', async () => {
     await writeFile(join(folder, 'file'), '')
     expect(() => new Trail(join(folder, 'file', 'audit'), systemClock).append({ type: 'admission' })).toThrow()

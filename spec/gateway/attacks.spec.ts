@@ -36,6 +36,10 @@ describe.skipIf(skipReason)('attacks', () => {
     gateway = await startGatewayUnderTest((config) => {
       const jira = config.upstreams.find(({ name }) => name === 'jira-mcp')
       if (jira) jira.targets = [{ target: `127.0.0.1:${(slow.address() as AddressInfo).port}` }]
+      // What people write out of habit: a prefix, where the door wants an exact path.
+      const service = config.services.find(({ name }) => name === 'jira')
+      const [exact] = service?.routes ?? []
+      if (exact) service?.routes.push({ ...exact, name: 'jira-prefix', paths: ['/mcp/jira'] })
     })
   })
   afterAll(async () => {
@@ -89,6 +93,20 @@ describe.skipIf(skipReason)('attacks', () => {
     expect(asked).toHaveLength(before)
     const records = await readRecords(gateway.auditDir)
     expect(records.some(({ reason }) => reason === 'connection_options')).toBe(true)
+  })
+
+  it('a path below the endpoint, on a route with a prefix: there is nothing there', async () => {
+    const before = asked.length
+    for (const verb of ['GET', 'POST', 'DELETE']) {
+      const sent = await gateway.send('jira/internal/export', {
+        as: 'bob',
+        verb,
+        headers: { accept: 'application/json, text/event-stream' },
+        ...(verb === 'POST' ? { json: call('get_issue', { key: 'OPS-1' }) } : {}),
+      })
+      expect(sent.status).toBe(404)
+    }
+    expect(asked).toHaveLength(before)
   })
 
   it('a header named __proto__: it does not reach the server', async () => {

@@ -19,8 +19,9 @@ export const oauthStage: StageDefinition<OauthConfig> = { name: 'oauth', prepare
  *
  * @throws Error for a `resource` that is no absolute http(s) URL with a path and without query or fragment
  */
-function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
+function prepareOauth(config: OauthConfig, runtime: Runtime, route: string): Stage {
   checkResource(config.resource)
+  const below = `${new URL(config.resource).pathname.replace(/\/$/, '')}/`
   const origins = new Set([new URL(config.resource).origin, ...config.allowed_origins])
   const issuers: IssuerConfig[] = config.issuers.map((issuer) => ({
     issuer: issuer.issuer,
@@ -34,6 +35,7 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
 
   return async (call, port) => {
     const { request } = call
+    call.route = route
     const pass = request.headers[passHeader]
     if (pass !== undefined) {
       const refused = takeOver(call, pass, runtime)
@@ -46,7 +48,9 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
     }
     const metadata = metadataAnswer(request.verb, request.path, config)
     if (metadata) return { answer: metadata }
-    if (request.path.startsWith('/.well-known/')) return { refuse: { why: 'not_found' } }
+    // A route with a prefix path would forward whatever stands below the endpoint, and nobody judges a path.
+    if (request.path.startsWith('/.well-known/') || request.path.startsWith(below))
+      return { refuse: { why: 'not_found' } }
 
     // DNS rebinding and pages of strangers (MCP 2025-11-25 basic/transports): clients that are no browser send no Origin.
     const { origin } = request.headers
@@ -80,7 +84,8 @@ function prepareOauth(config: OauthConfig, runtime: Runtime): Stage {
 function takeOver(call: Call, pass: string | readonly string[], runtime: Runtime): Refusal | undefined {
   const redeemed = typeof pass === 'string' ? runtime.passes.redeem(pass) : undefined
   const outer = redeemed?.outer
-  const same = outer?.request.verb === call.request.verb && outer.request.path === call.request.path
+  const { verb, path } = call.request
+  const same = outer?.request.verb === verb && outer.request.path === path && outer.route === call.route
   if (!redeemed || !outer?.principal || !same) return { why: 'exchange_pass_unknown' }
   call.exchangeOf = outer.id
   call.exchangeBody = redeemed.bodyDigest

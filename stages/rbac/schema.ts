@@ -1,12 +1,12 @@
 /** Configuration of the rbac stage, in Kong's schema language. */
 import type { DenialShape } from '../../lib/context/denial.ts'
 import { denialShapes } from '../../lib/context/denial.ts'
-import type { PermissionConfig } from '../../lib/policy/policy.ts'
+import type { Binding, PermissionConfig } from '../../lib/policy/policy.ts'
 
 export interface RbacConfig {
   readonly permissions?: Readonly<Record<string, PermissionConfig>>
   readonly roles?: Readonly<Record<string, readonly string[]>>
-  readonly bindings?: readonly { readonly claim: string; readonly value: string; readonly role: string }[]
+  readonly bindings?: readonly Binding[]
   readonly denial: DenialShape
 }
 
@@ -30,7 +30,15 @@ export const rbacSchema = [
       type: 'array',
       required: true,
       default: [],
-      elements: { type: 'record', fields: [{ claim: required }, { value: required }, { role: required }] },
+      elements: {
+        type: 'record',
+        fields: [
+          { claim: required },
+          { value: required },
+          { role: required },
+          { issuer: { ...text, referenceable: true } },
+        ],
+      },
     },
   },
   { denial: { type: 'string', required: true, default: 'in-band', one_of: [...denialShapes] } },

@@ -30,6 +30,12 @@ describe('kmcp config check', () => {
       (c) => (c.targets = [{ target: 'x:1', upstream: { name: 'mcp-closed' } }]),
       /must have no targets/,
     ],
+    ['a path that is no exact one', (c) => (c.services[0].routes[0].paths[0] = '/mcp/jira'), /must be exact/],
+    [
+      'another way to the same server',
+      (c) => c.services.push({ name: 'side', host: 'jira-mcp', routes: [{ name: 's', paths: ['/s'] }] }),
+      /beside the door/,
+    ],
     ['no closed upstream', (c) => c.upstreams.shift(), /add `mcp-closed`/],
     ['a plugin too few', (c) => c.services[0].routes[0].plugins.splice(0, 1), /mcp-oauth is missing/],
     ['a plugin that is disabled', (c) => (c.services[0].routes[0].plugins[3].enabled = false), /mcp-rbac is missing/],

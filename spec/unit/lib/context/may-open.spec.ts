@@ -28,6 +28,7 @@ describe('mayOpen', () => {
   })
 
   it.each<[note: string, change: (call: Call) => void, missing: string]>([
+    ['a refusal on it', (call) => (call.refusal = { why: 'not_found' }), 'not_refused'],
     ['no principal', (call) => delete call.principal, 'principal'],
     ['no message', (call) => delete call.message, 'message'],
     ['no target', (call) => delete call.target, 'message'],
