@@ -133,13 +133,9 @@ function routeFaults(
     : chain
         .filter((name) => !names.has(name))
         .map((name) => `${where}: ${name} is missing: every request will be answered 503`)
-  const config = (door?.name === 'mcp-gateway' ? door.config?.upstream : door?.config) as
-    { upstream?: string } | undefined
-  if (
-    door &&
-    (config?.upstream === undefined || !upstreams.has(config.upstream) || config.upstream === closedUpstream)
-  ) {
-    faults.push(`${where}: \`upstream: ${config?.upstream ?? ''}\` must name an Upstream of this file, with targets`)
+  const opened = door && openedBy(door)
+  if (door && (opened === undefined || !upstreams.has(opened) || opened === closedUpstream)) {
+    faults.push(`${where}: \`upstream: ${opened ?? ''}\` must name an Upstream of this file, with targets`)
   }
   return faults
 }
@@ -147,11 +143,14 @@ function routeFaults(
 function upstreamsOpened(file: KongFile): string[] {
   const routes = [...(file.routes ?? []), ...(file.services ?? []).flatMap((service) => service.routes ?? [])]
   const plugins = [file, ...(file.services ?? []), ...routes].flatMap((entity) => entity.plugins ?? [])
-  return plugins.flatMap(({ name, config }) => {
-    const part = name === 'mcp-gateway' ? (config?.upstream as { upstream?: unknown } | undefined) : config
-    const opens = part?.upstream
-    return (name === 'mcp-gateway' || name === 'mcp-upstream') && typeof opens === 'string' ? [opens] : []
-  })
+  return plugins.map(openedBy).filter((name) => name !== undefined)
+}
+
+/** The Upstream a door opens, as its configuration names it; undefined for other plugins, and where it names none. */
+function openedBy({ name, config }: Plugin): string | undefined {
+  if (name !== 'mcp-gateway' && name !== 'mcp-upstream') return undefined
+  const part = name === 'mcp-gateway' ? (config?.upstream as { upstream?: unknown } | undefined) : config
+  return typeof part?.upstream === 'string' ? part.upstream : undefined
 }
 
 function refersTo(

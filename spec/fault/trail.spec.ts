@@ -16,6 +16,18 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const trails = async (): Promise<string[]> => (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort()
 
+/** A tmpfs of 64 KiB; whoever asks for it unmounts it. */
+async function smallDisk(context: { skip(note: string): never }): Promise<string> {
+  const disk = join(folder, 'disk')
+  await mkdir(disk)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' })
+  } catch {
+    context.skip('needs to mount a small tmpfs')
+  }
+  return disk
+}
+
 describe('a trail', () => {
   it('numbers and chains its records, and tells each writer its number', async () => {
     const trail = new Trail(folder, systemClock)
@@ -85,13 +97,7 @@ describe('a trail', () => {
   })
 
   it('refuses while the disk is full, leaves no torn record, and goes on by itself when there is space', async (context) => {
-    const disk = join(folder, 'disk')
-    await mkdir(disk)
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' })
-    } catch {
-      context.skip('needs to mount a small tmpfs')
-    }
+    const disk = await smallDisk(context)
     try {
       const trail = new Trail(disk, systemClock)
       const ballast = join(disk, 'ballast')
@@ -118,13 +124,7 @@ describe('a trail', () => {
   })
 
   it('leaves no empty file behind that would hide the trail before it', async (context) => {
-    const disk = join(folder, 'disk')
-    await mkdir(disk)
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' })
-    } catch {
-      context.skip('needs to mount a small tmpfs')
-    }
+    const disk = await smallDisk(context)
     try {
       const first = new Trail(disk, systemClock)
       first.append({ type: 'admission' })
