@@ -6,6 +6,8 @@ import { readKongConf, startGateway } from './gateway/start-gateway.ts'
  * @property port      where the proxy listens on 127.0.0.1
  * @property hostsFile names of targets, as in /etc/hosts
  * @property env       what `{vault://env/…}` references read
+ * @property tls       files of PEM; clients come over TLS then, and are asked for a certificate they need not have. Default: no TLS
+ * @property kongConf  lines after those of the project's kong.conf, such as `lua_max_req_headers = 50`; default none
  */
 export interface HostOptions {
   readonly configFile: string
@@ -13,6 +15,8 @@ export interface HostOptions {
   readonly runDir: string
   readonly hostsFile: string
   readonly env: Readonly<Record<string, string>>
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  readonly kongConf?: readonly string[]
   readonly log?: (line: string) => void
   /** Default pluginserver/main.ts; a spec may put something in front of it. */
   readonly pluginServerMain?: string
@@ -42,7 +46,8 @@ export async function startEmbeddedHost(options: HostOptions): Promise<Host> {
     },
     env: { ...options.env },
     hostsFile: options.hostsFile,
-    conf: readKongConf(join(root, 'kong', 'kong.conf')),
+    conf: readKongConf(join(root, 'kong', 'kong.conf'), options.kongConf),
+    ...(options.tls ? { tls: options.tls } : {}),
     ...(options.log ? { log: options.log } : {}),
   })
   return {

@@ -1,7 +1,7 @@
 /** A real Kong from the PATH in the embedded gateway's place: the project's own kong.conf on a prefix of its own. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -33,7 +33,10 @@ export async function startKongHost(options: HostOptions): Promise<Host> {
   }
   try {
     await mkdir(join(prefix, 'logs'), { recursive: true })
-    await run('kong', ['start', '-c', join(root, 'kong', 'kong.conf')], { env, timeout: startTimeoutMs })
+    const conf = join(prefix, 'suite.conf')
+    const lines = [await readFile(join(root, 'kong', 'kong.conf'), 'utf8'), ...(options.kongConf ?? [])]
+    await writeFile(conf, `${lines.join('\n')}\n`)
+    await run('kong', ['start', '-c', conf], { env, timeout: startTimeoutMs })
     await untilAnswers(options.port, socket)
   } catch (error) {
     const log = await readFile(join(prefix, 'logs', 'error.log'), 'utf8').catch(() => '')
@@ -86,7 +89,14 @@ function kongEnvironment(options: HostOptions, prefix: string, socket: string): 
     ...Object.fromEntries(pluginServers as [string, string][]),
     KONG_PREFIX: prefix,
     KONG_DECLARATIVE_CONFIG: options.configFile,
-    KONG_PROXY_LISTEN: `127.0.0.1:${options.port}`,
+    KONG_PROXY_LISTEN: `127.0.0.1:${options.port}${options.tls ? ' ssl' : ''}`,
+    ...(options.tls
+      ? {
+          KONG_SSL_CERT: options.tls.certFile,
+          KONG_SSL_CERT_KEY: options.tls.keyFile,
+          KONG_NGINX_PROXY_SSL_VERIFY_CLIENT: 'optional_no_ca',
+        }
+      : {}),
     KONG_ADMIN_LISTEN: 'off',
     KONG_STATUS_LISTEN: 'off',
     KONG_NGINX_WORKER_PROCESSES: '1',
@@ -98,6 +108,7 @@ function kongEnvironment(options: HostOptions, prefix: string, socket: string): 
 async function untilAnswers(port: number, socket: string): Promise<void> {
   const deadline = Date.now() + startTimeoutMs
   for (;;) {
+    // Over plain HTTP for TLS too: nginx says 400 to that, which is an answer.
     const answers =
       existsSync(socket) && (await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)) !== undefined
     if (answers) return

@@ -1,6 +1,6 @@
 /** The `kong` object a handler gets: each method is one PDK call, sent over the event's connection. */
 import { readFile, stat } from 'node:fs/promises'
-import type { HeaderValue, Kong } from '../adapters/kong/pdk.ts'
+import type { HeaderValue, Kong, KongConsumer } from '../adapters/kong/pdk.ts'
 import { type PdkCallName, fromStruct, fromValue, toStruct, toValue } from './wire/messages.ts'
 
 /**
@@ -25,8 +25,13 @@ export function bridge(call: CallPdk): Kong {
   }
   return {
     client: {
-      authenticate: (_consumer, credential) => done('kong.client.authenticate', { credential }),
+      authenticate: (consumer, credential) =>
+        done('kong.client.authenticate', consumer ? { consumer, credential } : { credential }),
+      getConsumer: async () => readConsumer(await call('kong.client.get_consumer', {})),
+      getCredential: async () => readCredential(await call('kong.client.get_credential', {})),
       getForwardedIp: async () => (await text('kong.client.get_forwarded_ip', {})) ?? '',
+      loadConsumer: async (id, byUsername) =>
+        readConsumer(await call('kong.client.load_consumer', { id, by_username: byUsername })),
     },
     ctx: {
       shared: {
@@ -51,6 +56,7 @@ export function bridge(call: CallPdk): Kong {
           body: typeof body === 'string' ? Buffer.from(body) : body,
           headers: toStruct(headers),
         }),
+      setHeaders: (headers) => done('kong.response.set_headers', toStruct(headers)),
     },
     router: { getService: async () => call('kong.router.get_service', {}) },
     service: {
@@ -61,6 +67,31 @@ export function bridge(call: CallPdk): Kong {
       },
     },
   }
+}
+
+interface ConsumerMessage {
+  readonly id: string
+  readonly username: string
+  readonly custom_id: string
+  readonly tags: readonly string[]
+}
+
+/** On the wire what a consumer does not have is empty. */
+function readConsumer(reply: Record<string, unknown> | undefined): KongConsumer | undefined {
+  if (!reply) return undefined
+  const { id, username, custom_id: customId, tags } = reply as unknown as ConsumerMessage
+  return {
+    id,
+    ...(username === '' ? {} : { username }),
+    ...(customId === '' ? {} : { custom_id: customId }),
+    ...(tags.length === 0 ? {} : { tags }),
+  }
+}
+
+function readCredential(reply: Record<string, unknown> | undefined): { id: string; consumer_id?: string } | undefined {
+  if (!reply) return undefined
+  const { id, consumer_id: consumerId } = reply as unknown as { id: string; consumer_id: string }
+  return { id, ...(consumerId === '' ? {} : { consumer_id: consumerId }) }
 }
 
 /** The most `max_body_bytes` can be set to. */

@@ -5,11 +5,34 @@
 
 export type HeaderValue = string | readonly string[]
 
+/** A consumer as plugins see him: what he does not have is absent. */
+export interface KongConsumer {
+  readonly id: string
+  readonly username?: string
+  readonly custom_id?: string
+  readonly tags?: readonly string[]
+}
+
 export interface Kong {
   readonly client: {
-    /** `consumer` null: only a credential, whose id Kong's own rate-limiting counts by. */
-    authenticate(consumer: null, credential: { readonly id: string }): Promise<void>
+    /**
+     * Says who calls, in the place of whoever was said before.
+     *
+     * @param consumer   whose own settings the plugins after this one take; null: only a credential
+     * @param credential its id is what Kong's own rate-limiting counts by, where there is no consumer
+     */
+    authenticate(consumer: KongConsumer | null, credential: { readonly id: string }): Promise<void>
+    /** Undefined (null from the stock server): nobody is authenticated, or by a credential alone. */
+    getConsumer(): Promise<KongConsumer | undefined>
+    /** Undefined (null from the stock server): nobody is authenticated. A credential of `key-auth` has no `consumer_id`. */
+    getCredential(): Promise<{ readonly id: string; readonly consumer_id?: string } | undefined>
     getForwardedIp(): Promise<string>
+    /**
+     * A consumer of Kong's, undefined (null from the stock server) where there is none.
+     *
+     * @param byUsername false: the event fails with 500 for what is no UUID. true: a name will do
+     */
+    loadConsumer(idOrUsername: string, byUsername: boolean): Promise<KongConsumer | undefined>
   }
   readonly ctx: {
     readonly shared: {
@@ -32,6 +55,11 @@ export interface Kong {
   readonly response: {
     /** Never returns to the handler on Kong's side: return right after it. */
     exit(status: number, body: string | Uint8Array, headers: Record<string, HeaderValue>): Promise<void>
+    /**
+     * Sets headers of the answer before there is one, in access: they go out with an answer made here, which may replace them, and beside
+     * those of an upstream's.
+     */
+    setHeaders(headers: Record<string, HeaderValue>): Promise<void>
   }
   readonly router: {
     getService(): Promise<{ readonly host?: string } | null | undefined>

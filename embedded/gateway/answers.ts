@@ -58,12 +58,33 @@ export function faultAnswer(state: RequestState, status: number): Answer {
 /** The answer of a plugin: `kong.response.exit` with a body of bytes. */
 export function exitAnswer(status: number, headers: Readonly<Record<string, unknown>>, body: Buffer): Answer {
   const lines = new HeaderLines()
-  for (const [name, value] of Object.entries(headers)) {
-    if (/^transfer[-_]encoding$/i.test(name)) continue
-    lines.set(escapeHeader(name, true), ...headerValues(value))
-  }
+  setResponseHeaders(lines, headers)
   if (lines.get('content-length') === undefined) lines.add('Content-Length', String(body.length))
   return { status, headers: lines, body }
+}
+
+/** Headers nginx keeps once: of a list the last value counts (lua-nginx-module, ngx_http_set_builtin_header). */
+const keptOnce = new Set([
+  ...['server', 'date', 'content-encoding', 'location', 'refresh', 'last-modified', 'content-range', 'accept-ranges'],
+  ...['www-authenticate', 'expires', 'etag', 'content-length', 'content-type'],
+])
+
+/**
+ * Sets headers of a response, each in the place of all lines of its name.
+ *
+ * Source: Kong 3.9.3 `kong/pdk/response.lua` (set_headers); lua-nginx-module writes `_` as `-` (`lua_transform_underscores_in_response_headers`).
+ */
+export function setResponseHeaders(lines: HeaderLines, headers: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const dashed = Buffer.from(name.replaceAll('_', '-')).toString('latin1')
+    const lower = dashed.toLowerCase()
+    if (lower === 'transfer-encoding') continue
+    const values = headerValues(value)
+    lines.set(
+      lower === 'content-type' ? 'Content-Type' : escapeHeader(dashed, true),
+      ...(keptOnce.has(lower) ? values.slice(-1) : values),
+    )
+  }
 }
 
 /** Header values as Kong's PDK writes them: an empty one becomes a space (`kong/pdk/private/checks.lua`). */

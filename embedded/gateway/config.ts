@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { parseDocument } from 'yaml'
+import type { ScalarTag, Tags } from 'yaml'
 import { entityId, workspaceId } from './entity-id.ts'
 import * as entities from './entities.ts'
 import { checkSchema, fillRecord, isRecord } from './schema.ts'
@@ -12,6 +13,8 @@ export interface Config {
   readonly services: ReadonlyMap<string, entities.Service>
   readonly routes: readonly entities.Route[]
   readonly upstreams: readonly entities.Upstream[]
+  readonly consumers: readonly entities.Consumer[]
+  readonly keyCredentials: readonly entities.KeyCredential[]
   readonly plugins: readonly entities.PluginUse[]
 }
 
@@ -20,6 +23,17 @@ export interface PluginSchema {
   readonly config: Fields
   /** checks across fields; each result is one fault */
   readonly check?: (config: Record<string, unknown>) => readonly string[]
+  /** cannot be attached to one consumer (`typedefs.no_consumer`): it runs before there is one */
+  readonly noConsumer?: boolean
+}
+
+/** A plugin in the file, and the entities it is nested in. */
+interface PluginFound {
+  readonly raw: unknown
+  readonly at: string
+  readonly routeId?: string
+  readonly serviceId?: string
+  readonly consumerId?: string
 }
 
 /** The file cannot be used. `faults` names everything that is wrong with it, not only the first. */
@@ -48,10 +62,7 @@ export function readConfig(
   schemas: ReadonlyMap<string, PluginSchema>,
   env: Readonly<Record<string, string>>,
 ): Config {
-  const document = parseDocument(readFileSync(file, 'utf8'), {
-    version: '1.1',
-    customTags: (tags) => tags.filter((tag) => tag !== 'timestamp'),
-  })
+  const document = parseDocument(readFileSync(file, 'utf8'), { version: '1.1', customTags: asLyaml })
   if (document.errors.length > 0)
     throw new ConfigError(
       file,
@@ -63,6 +74,23 @@ export function readConfig(
   return config
 }
 
+/** YAML 1.1 as Kong's reader has it (lyaml, `implicit.lua`): `yes` and `on` are booleans, `y` and dates are texts. */
+function asLyaml(tags: Tags): Tags {
+  const isOf = (tag: Tags[number], name: string): boolean =>
+    typeof tag === 'object' && tag.tag === `tag:yaml.org,2002:${name}`
+  return tags
+    .filter((tag) => !isOf(tag, 'timestamp'))
+    .map((tag) => {
+      if (!isOf(tag, 'bool')) return tag
+      const bool = tag as ScalarTag
+      const isTrue = bool.test?.test('true') === true
+      return {
+        ...bool,
+        test: isTrue ? /^(?:[Yy]es|YES|[Tt]rue|TRUE|[Oo]n|ON)$/ : /^(?:[Nn]o|NO|[Ff]alse|FALSE|[Oo]ff|OFF)$/,
+      }
+    })
+}
+
 const notUnderstood = 'remove it, or run this file on a real Kong'
 
 class ConfigReader {
@@ -72,8 +100,10 @@ class ConfigReader {
   readonly #services = new Map<string, entities.Service>()
   readonly #routes: entities.Route[] = []
   readonly #upstreams: entities.Upstream[] = []
+  readonly #consumers: entities.Consumer[] = []
+  readonly #keyCredentials: entities.KeyCredential[] = []
   readonly #plugins: entities.PluginUse[] = []
-  readonly #pluginsFound: { raw: unknown; at: string; routeId?: string; serviceId?: string }[] = []
+  readonly #pluginsFound: PluginFound[] = []
   readonly #taken = new Map<string, string>()
 
   constructor(schemas: ReadonlyMap<string, PluginSchema>, env: Readonly<Record<string, string>>) {
@@ -100,14 +130,17 @@ class ConfigReader {
     for (const [each, at] of this.#each(services, 'services')) this.#service(each, at)
     for (const [each, at] of this.#each(routes, 'routes')) this.#route(each, at)
     for (const [each, at] of this.#each(upstreams, 'upstreams')) this.#upstream(each, at)
-    for (const [each, at] of this.#each(consumers, 'consumers')) {
-      const filled = fillRecord(entities.consumerFields, each, at, this.#checking)
-      if (!filled['username'] && !filled['custom_id']) this.faults.push(`${at}: add a \`username\` or a \`custom_id\``)
-      this.#identify('consumers', filled, filled['username'], at)
-    }
+    for (const [each, at] of this.#each(consumers, 'consumers')) this.#consumer(each, at)
     for (const [each, at] of this.#each(plugins, 'plugins')) this.#pluginsFound.push({ raw: each, at })
     for (const found of this.#pluginsFound) this.#plugin(found)
-    return { services: this.#services, routes: this.#routes, upstreams: this.#upstreams, plugins: this.#plugins }
+    return {
+      services: this.#services,
+      routes: this.#routes,
+      upstreams: this.#upstreams,
+      consumers: this.#consumers,
+      keyCredentials: this.#keyCredentials,
+      plugins: this.#plugins,
+    }
   }
 
   #service(raw: unknown, at: string): void {
@@ -174,19 +207,52 @@ class ConfigReader {
     this.#upstreams.push({ ...filled, targets: list } as unknown as entities.Upstream)
   }
 
-  #plugin(found: { raw: unknown; at: string; routeId?: string; serviceId?: string }): void {
+  #consumer(raw: unknown, at: string): void {
+    const { keyauth_credentials: keys, plugins, ...own } = asRecord(raw)
+    const filled = fillRecord(entities.consumerFields, own, at, this.#checking)
+    if (!filled['username'] && !filled['custom_id']) this.faults.push(`${at}: add a \`username\` or a \`custom_id\``)
+    const id = this.#identify('consumers', filled, filled['username'], at)
+    if (typeof filled['custom_id'] === 'string') {
+      this.#claim(`consumers custom_id ${filled['custom_id']}`, 'custom_id', at)
+    }
+    delete filled['ws_id']
+    this.#consumers.push(filled as unknown as entities.Consumer)
+    for (const [each, where] of this.#each(keys, `${at}.keyauth_credentials`)) {
+      const credential = fillRecord(entities.keyCredentialFields, each, where, this.#checking)
+      // Kong derives no id from a key: without one of its own a credential has another id after each start.
+      this.#identify('keyauth_credentials', credential, undefined, where)
+      if (typeof credential['key'] === 'string') {
+        this.#claim(`keyauth_credentials key ${credential['key']}`, 'key', where)
+      }
+      this.#keyCredentials.push({ ...credential, consumer: { id } } as unknown as entities.KeyCredential)
+    }
+    for (const [each, where] of this.#each(plugins, `${at}.plugins`)) {
+      this.#pluginsFound.push({ raw: each, at: where, consumerId: id })
+    }
+  }
+
+  #plugin(found: PluginFound): void {
     const { at } = found
-    const { config: given, route, service, ...own } = asRecord(found.raw)
+    const { config: given, route, service, consumer, ...own } = asRecord(found.raw)
     const filled = fillRecord(entities.pluginFields, own, at, this.#checking)
     const name = String(filled['name'])
     const routeId = found.routeId ?? this.#reference('routes', route, `${at}.route`)
     const serviceId = found.serviceId ?? this.#reference('services', service, `${at}.service`)
-    const id = this.#identify('plugins', filled, `plugins:*:${name}:${routeId ?? ''}:${serviceId ?? ''}:`, at)
+    const consumerId = found.consumerId ?? this.#reference('consumers', consumer, `${at}.consumer`)
+    // Kong hashes the references as they are written, before it looks them up.
+    const written = [found.routeId ?? route, found.serviceId ?? service, found.consumerId ?? consumer]
+    const texts = written.flatMap((each) => (typeof each === 'string' ? [each] : isRecord(each) ? [] : ['']))
+    const key = ['plugins', '*', name, ...texts].join(':')
+    const place = [name, routeId, serviceId, consumerId].join(':')
+    const id = this.#identify('plugins', filled, key, at, place)
     const schema = this.#schemas.get(name)
     if (!schema) {
       if (filled['name'] !== undefined)
         this.faults.push(`${at}.name: there is no plugin \`${name}\` here: ${notUnderstood}`)
       return
+    }
+    if (schema.noConsumer && consumerId !== undefined) {
+      this.faults.push(`${at}.consumer: value must be null; ${name} cannot be attached to a consumer`)
     }
     const checking = { ...this.#checking, unknownField: `correct its name or remove it (${name} has no such setting)` }
     const before = this.faults.length
@@ -200,44 +266,60 @@ class ConfigReader {
       enabled: filled['enabled'] as boolean,
       ...(routeId === undefined ? {} : { routeId }),
       ...(serviceId === undefined ? {} : { serviceId }),
+      ...(consumerId === undefined ? {} : { consumerId }),
       config: {
         ...config,
         ...(routeId === undefined ? {} : { route_id: routeId }),
         ...(serviceId === undefined ? {} : { service_id: serviceId }),
+        ...(consumerId === undefined ? {} : { consumer_id: consumerId }),
         ...(filled['instance_name'] === undefined ? {} : { plugin_instance_name: filled['instance_name'] }),
         __plugin_id: id,
         __ws_id: workspaceId,
-        __key__: `plugins:${name}:${routeId ?? ''}:${serviceId ?? ''}::::${workspaceId}`,
+        __key__: `plugins:${name}:${routeId ?? ''}:${serviceId ?? ''}:${consumerId ?? ''}::${workspaceId}`,
         __seq__: this.#plugins.length + 1,
       },
     })
   }
 
-  /** Gives the entity its id, and refuses a second one of the same key. */
-  #identify(kind: string, filled: Raw, key: unknown, at: string): string {
+  /**
+   * Gives the entity its id, and refuses a second one of the same id or in the same place.
+   *
+   * @param key   what the id is derived from; anything but a text: the id is random
+   * @param place what only one entity of its kind may have
+   */
+  #identify(kind: string, filled: Raw, key: unknown, at: string, place = key): string {
     const id =
       typeof filled['id'] === 'string' ? filled['id'] : typeof key === 'string' ? entityId(kind, key) : randomUUID()
     filled['id'] = id
     filled['ws_id'] = workspaceId
     filled['created_at'] ??= startedAtS
     filled['updated_at'] ??= startedAtS
-    for (const taken of [`${kind}/${id}`, ...(typeof key === 'string' ? [`${kind}/${key}`] : [])]) {
-      const other = this.#taken.get(taken)
-      if (other !== undefined && other !== at) {
-        this.faults.push(`${at}: the same ${kind.slice(0, -1)} stands at ${other}; remove one of them`)
-        break
-      }
-      this.#taken.set(taken, at)
-    }
+    const what = kind.slice(0, -1)
+    if (this.#claim(`${kind}/${id}`, what, at) && typeof place === 'string') this.#claim(`${kind}/${place}`, what, at)
     return id
   }
 
-  /** The id of a service or route that is named by name or id. */
-  #reference(kind: 'services' | 'routes', given: unknown, at: string): string | undefined {
+  /** Refuses what stands in the file for a second time. */
+  #claim(taken: string, what: string, at: string): boolean {
+    const other = this.#taken.get(taken)
+    if (other !== undefined && other !== at) {
+      this.faults.push(`${at}: the same ${what} stands at ${other}; remove one of them`)
+      return false
+    }
+    this.#taken.set(taken, at)
+    return true
+  }
+
+  /** The id of a service, route or consumer that is named by name or id. */
+  #reference(kind: 'services' | 'routes' | 'consumers', given: unknown, at: string): string | undefined {
     if (given === undefined || given === null) return undefined
-    const wanted = isRecord(given) ? (given['id'] ?? given['name']) : given
-    const all = kind === 'services' ? [...this.#services.values()] : this.#routes
-    const found = all.find((entity) => entity.id === wanted || entity.name === wanted)
+    const wanted = isRecord(given) ? (given['id'] ?? given['name'] ?? given['username']) : given
+    const all: readonly { id: string; name?: string; username?: string }[] = {
+      services: [...this.#services.values()],
+      routes: this.#routes,
+      consumers: this.#consumers,
+    }[kind]
+    const found = all.find((entity) => [entity.id, entity.name, entity.username].includes(wanted as string))
     if (!found) this.faults.push(`${at}: there is no entry \`${String(wanted)}\` in ${kind}; correct the name`)
     return found?.id
   }
@@ -266,20 +348,22 @@ function lengthOf(value: unknown): number {
 }
 
 /**
- * A plugin server's schema of one plugin: its settings.
+ * A plugin server's schema of one plugin: its settings, and whether it is for single consumers too.
  *
  * @param json as get_plugin_info gives it: `{name, fields: [{config: {type: 'record', fields: […]}}]}`
  * @param faults gets a line for each part that is not understood
  */
-export function parsePluginSchema(name: string, json: string, faults: string[]): Fields {
+export function parsePluginSchema(name: string, json: string, faults: string[]): PluginSchema {
   const at = `the schema of plugin ${name}`
   const schema = JSON.parse(json) as { fields?: Fields; entity_checks?: unknown }
   let config: Fields = []
+  let noConsumer = false
   for (const [field, definition] of (schema.fields ?? []).flatMap((entry) => Object.entries(entry))) {
     if (field === 'config') config = definition.fields ?? []
-    else if (field !== 'protocols' && field !== 'consumer') faults.push(`${at}: field \`${field}\` is not understood`)
+    else if (field === 'consumer') noConsumer = definition.eq === null
+    else if (field !== 'protocols') faults.push(`${at}: field \`${field}\` is not understood`)
   }
   if (schema.entity_checks !== undefined) faults.push(`${at}: \`entity_checks\` is not understood`)
   checkSchema(config, at, faults)
-  return config
+  return { config, noConsumer }
 }

@@ -47,8 +47,17 @@ export interface Target {
 
 export interface Consumer {
   readonly id: string
+  readonly created_at: number
   readonly username?: string
   readonly custom_id?: string
+  readonly tags?: readonly string[]
+}
+
+/** One key of a consumer, for the plugin `key-auth`. */
+export interface KeyCredential {
+  readonly id: string
+  readonly key: string
+  readonly consumer: { readonly id: string }
 }
 
 /** One use of a plugin: its name, its settings, and what it is attached to (nothing: every request). */
@@ -58,6 +67,7 @@ export interface PluginUse {
   readonly enabled: boolean
   readonly routeId?: string
   readonly serviceId?: string
+  readonly consumerId?: string
   readonly instanceName?: string
   /** as the plugin sees it: defaults filled in, references replaced, Kong's own keys added */
   readonly config: Readonly<Record<string, unknown>>
@@ -179,7 +189,10 @@ export const consumerFields: Fields = [
   ...ignored,
 ]
 
-/** After Kong 3.9.3 `kong/db/schema/entities/plugins.lua`; `config`, `route` and `service` are read apart. */
+/** After Kong 3.9.3 `kong/plugins/key-auth/daos.lua`; a key must be given here, Kong would make one up that nobody knows. */
+export const keyCredentialFields: Fields = [id, { key: { type: 'string', required: true } }, tags, ...ignored]
+
+/** After Kong 3.9.3 `kong/db/schema/entities/plugins.lua`; `config`, `route`, `service` and `consumer` are read apart. */
 export const pluginFields: Fields = [
   id,
   { name: { type: 'string', required: true } },

@@ -18,11 +18,12 @@ type KongHeader = (typeof kongHeaders)[number]
 /**
  * Reads those settings from a kong.conf; all others are left to Kong.
  *
+ * @param more lines after those of the file; the last one that names a setting counts
  * @throws Error for a value of one of them that is not understood
  */
-export function readKongConf(file: string): KongConf {
+export function readKongConf(file: string, more: readonly string[] = []): KongConf {
   const settings = new Map<string, string>()
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
+  for (const line of [...readFileSync(file, 'utf8').split('\n'), ...more]) {
     const [, name, value] = /^\s*([a-z_]+)\s*=\s*(.*?)\s*(?:(?<!\\)#.*)?$/.exec(line) ?? []
     if (name !== undefined && value !== undefined) settings.set(name, value)
   }

@@ -2,7 +2,7 @@
 import type protobuf from 'protobufjs'
 import { pdkCalls, toStruct, toValue } from '../../pluginserver/wire/messages.ts'
 import type { PdkCallName, Plain } from '../../pluginserver/wire/messages.ts'
-import { exitAnswer, headerValues } from './answers.ts'
+import { exitAnswer, headerValues, setResponseHeaders } from './answers.ts'
 import { escapeHeader } from './header-lines.ts'
 import { nginxVariable } from './nginx-variables.ts'
 import { readBody } from './request-body.ts'
@@ -25,6 +25,8 @@ interface Argument {
   readonly values?: ValueLike[]
   readonly consumer?: Record<string, unknown>
   readonly credential?: { id: string; consumer_id: string }
+  readonly id: string
+  readonly by_username: boolean
 }
 interface ValueLike {
   null_value?: number
@@ -42,11 +44,17 @@ type Handler = (state: RequestState, argument: Argument, phase: Phase) => Reply 
 const handlers: Record<PdkCallName, Handler> = {
   'kong.client.authenticate'(state, { consumer, credential }) {
     if (!consumer && !credential) throw new Error('either credential or consumer must be provided')
-    state.consumer = consumer && withDefaults(consumer)
-    state.credential = credential && { id: credential.id, consumer_id: credential.consumer_id }
+    state.consumer = consumer ? withDefaults(consumer) : undefined
+    state.credential = credential ? { id: credential.id, consumer_id: credential.consumer_id } : undefined
     return undefined
   },
+  'kong.client.get_consumer': (state) => state.consumer,
+  'kong.client.get_credential': (state) => state.credential,
   'kong.client.get_forwarded_ip': (state) => ({ v: state.clientIp }),
+  'kong.client.load_consumer': (state, { id, by_username: mayBeUsername }) => {
+    const consumer = state.around.consumers.load(id, mayBeUsername)
+    return consumer && { ...consumer }
+  },
   'kong.ctx.shared.get': (state, { v }) => toValue(state.shared.get(String(v)) ?? null) as Record<string, unknown>,
   'kong.ctx.shared.set'(state, { k, v }) {
     const value = luaValue(v as ValueLike | undefined)
@@ -78,6 +86,10 @@ const handlers: Record<PdkCallName, Handler> = {
     state.isExited = true
     return exit
   },
+  'kong.response.set_headers'(state, { fields }) {
+    setResponseHeaders(state.responseLines, checkedHeaders({ fields: fields ?? {} }))
+    return undefined
+  },
   'kong.router.get_route': (state) =>
     state.route && withoutUndefined({ id: state.route.id, name: state.route.name, service: state.route.service }),
   'kong.router.get_service'({ service }) {
@@ -90,6 +102,7 @@ const handlers: Record<PdkCallName, Handler> = {
     return undefined
   },
   'kong.service.request.set_header'(state, { k, v }) {
+    if (luaValue(v as ValueLike | undefined) === undefined) throw new Error(`invalid header value for "${k}": got nil`)
     setHeaders(state, checkedHeaders({ fields: { [k]: v as ValueLike } }))
     return undefined
   },
@@ -113,6 +126,9 @@ const handlers: Record<PdkCallName, Handler> = {
 
 /** In log, Kong runs the plugin in a timer: there is no request any more, only what was saved of it. */
 const inLog = new Set<string>([
+  'kong.client.get_consumer',
+  'kong.client.get_credential',
+  'kong.client.load_consumer',
   'kong.ctx.shared.get',
   'kong.ctx.shared.set',
   'kong.log.err',
@@ -169,11 +185,11 @@ function checkedHeaders(struct: ValueLike['struct_value']): Record<string, Plain
   for (const [name, message] of Object.entries(struct?.fields ?? {})) {
     const value = luaValue(message)
     if (value === undefined) continue
-    const isList = Array.isArray(value)
-    if (typeof value === 'object' && !(isList && value.every((each) => typeof each === 'string'))) {
-      throw new Error(`invalid header value for "${name}": expected string, number, boolean or array of strings`)
+    if (Array.isArray(value) && !value.every((each) => typeof each === 'string')) {
+      throw new Error(`invalid header value in array "${name}": expected string`)
     }
-    headers[name] = value
+    // A record is to Lua a list without elements.
+    headers[name] = typeof value === 'object' && !Array.isArray(value) ? [] : value
   }
   return headers
 }

@@ -1,8 +1,8 @@
 /** The way of one request: route, access phase, upstream; and the log phase once the answer is out. */
 import { errorAnswer, faultAnswer, serverTokens } from './answers.ts'
-import type { Service } from './entities.ts'
-import type { PluginUse, Route } from './entities.ts'
-import type { Plan, Plugin } from './plan.ts'
+import type { PluginUse, Route, Service } from './entities.ts'
+import { GrowingPlan } from './plan.ts'
+import type { Planner, Plugin } from './plan.ts'
 import type { PluginInfo, PluginServer } from './plugin-server.ts'
 import type { Proxy } from './proxy.ts'
 import { BodyFailure, discardBody } from './request-body.ts'
@@ -16,7 +16,7 @@ import { refusalStatus } from './screening.ts'
 /** What a gateway is made of, as far as a request needs it. */
 export interface Machinery {
   readonly router: (asked: Asked) => Match | undefined
-  readonly planFor: (route: Route | undefined) => Plan
+  readonly planner: Planner
   readonly services: ReadonlyMap<string, Service>
   readonly proxy: Proxy
 }
@@ -29,7 +29,7 @@ export interface Machinery {
  * @throws BodyFailure when the body cannot be had
  */
 export async function handle(state: RequestState, machinery: Machinery): Promise<void> {
-  state.plan = machinery.planFor(undefined)
+  state.plan = machinery.planner.global
   const refusal = refusalStatus(state)
   if (refusal !== undefined) {
     refuse(state, refusal)
@@ -44,31 +44,42 @@ export async function handle(state: RequestState, machinery: Machinery): Promise
     return
   }
   enterRoute(state, match, path, host, machinery)
-  if (!match.route.protocols.includes('http')) {
+  if (around.scheme === 'http' && !match.route.protocols.includes('http')) {
     redirectToHttps(state, match.route)
     return
   }
 
-  for (const { plugin, use } of state.plan.access) {
-    try {
-      const running = plugin.access?.(state, use)
-      if (running) await running
-    } catch (error) {
-      if (error instanceof BodyFailure) throw error
-      around.log(`[error] ${error instanceof Error ? error.message : String(error)}, request_id: "${state.id}"`)
-      state.isUnexpected = true
-      state.answer = errorAnswer(state, 500, 'An unexpected error occurred')
-    }
-    if (state.answer) {
-      sendAnswer(state, state.answer)
-      return
-    }
+  await runAccess(state, match.route, machinery.planner)
+  if (state.answer) {
+    sendAnswer(state, state.answer)
+    return
   }
   if (!state.service) {
     exitWith(state, 503, 'no Service found with those values')
     return
   }
   if (!state.response.destroyed) await machinery.proxy.send(state, state.service)
+}
+
+/** Runs the plugins until one answers; those after it are collected all the same, for the phases to come. */
+async function runAccess(state: RequestState, route: Route, planner: Planner): Promise<void> {
+  const plan = new GrowingPlan()
+  state.plan = plan
+  for (const { plugin, useFor } of planner.candidatesFor(route)) {
+    const use = useFor(state.consumer?.['id'] as string | undefined)
+    if (!use) continue
+    plan.add({ plugin, use })
+    if (state.answer) continue
+    try {
+      const running = plugin.access?.(state, use)
+      if (running) await running
+    } catch (error) {
+      if (error instanceof BodyFailure) throw error
+      state.around.log(`[error] ${error instanceof Error ? error.message : String(error)}, request_id: "${state.id}"`)
+      state.isUnexpected = true
+      state.answer = errorAnswer(state, 500, 'An unexpected error occurred')
+    }
+  }
 }
 
 /** Answers what nginx itself refuses, and ends the connection. */
@@ -129,7 +140,6 @@ function enterRoute(
   const prefix = route.strip_path ? matchedPath : undefined
   state.route = route
   state.service = service
-  state.plan = machinery.planFor(route)
   state.balancerHost = service?.host ?? ''
   state.upstreamUri = escapePath(
     upstreamPath(service?.path ?? '/', path, route.strip_path ? (prefix ?? '/') : undefined),
@@ -152,7 +162,7 @@ function forwarding(state: RequestState, prefix: string | undefined): string[] {
     ...['X-Forwarded-For', forwardedFor === undefined ? clientIp : `${forwardedFor}, ${clientIp}`],
     ...[
       'X-Forwarded-Proto',
-      'http',
+      state.around.scheme,
       'X-Forwarded-Host',
       state.hostName,
       'X-Forwarded-Port',

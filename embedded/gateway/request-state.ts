@@ -2,6 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import type { Plain } from '../../pluginserver/wire/messages.ts'
+import { clientTls } from './client-tls.ts'
+import type { ClientTls } from './client-tls.ts'
+import type { Consumers } from './consumers.ts'
 import type { Route, Service } from './entities.ts'
 import { HeaderLines } from './header-lines.ts'
 import type { Plan } from './plan.ts'
@@ -11,6 +14,8 @@ import type { Body } from './request-body.ts'
 export interface Surroundings {
   readonly log: (line: string) => void
   readonly serverPort: number
+  readonly scheme: 'http' | 'https'
+  readonly consumers: Consumers
   /** these and what they do: see GatewayOptions */
   readonly bodyBufferBytes: number
   readonly maxBodyBytes: number
@@ -51,6 +56,7 @@ export interface RequestState {
   /** bytes the client's connection had carried before this answer */
   readonly bytesWrittenBefore: number
   readonly clientIp: string
+  readonly tls: ClientTls | undefined
   /** the request's header lines; what plugins set and clear shows here, and goes upstream */
   readonly headers: HeaderLines
   /** the announced length of the body; undefined: none, or chunked */
@@ -79,7 +85,7 @@ export interface RequestState {
   awaitsContinue: boolean
   readonly shared: Map<string, Plain>
   consumer: Record<string, unknown> | undefined
-  credential: { readonly id: string; readonly consumer_id: string } | undefined
+  credential: { readonly id: string; readonly consumer_id?: string } | undefined
   /** response headers set before there is a response */
   readonly responseLines: HeaderLines
   readonly serializeValues: [key: string, value: Plain][]
@@ -122,6 +128,7 @@ export function newRequestState(
     startedAtMs: Date.now(),
     bytesWrittenBefore: request.socket.bytesWritten,
     clientIp: plainAddress(request.socket.remoteAddress),
+    tls: clientTls(request.socket),
     headers,
     contentLength: contentLength === undefined ? undefined : Number(contentLength),
     isChunked: headers.get('transfer-encoding') !== undefined,

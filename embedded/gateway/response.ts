@@ -27,6 +27,9 @@ export function relayResponse(state: RequestState, upstream: IncomingMessage): v
   const named = upstream.headers.connection?.toLowerCase().split(',') ?? []
   const hopByHop = named.map((name) => name.trim()).filter((name) => name !== 'close' && name !== 'keep-alive')
   const lines = new HeaderLines([...state.responseLines.raw])
+  // What plugins have set stands beside what the upstream sends, but for what nginx keeps once.
+  if (upstream.headers['content-type'] !== undefined) lines.clear('Content-Type')
+  lines.clear('Content-Length')
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const lower = lowerName(rawHeaders[at] as string)
     if (notPassedOn.has(lower) || lower.startsWith('x-accel-') || (hopByHop.length > 0 && hopByHop.includes(lower)))

@@ -24,6 +24,7 @@ export const maxHeadBytes = 4 * maxLineBytes + 1024
  */
 export function refusalStatus(state: RequestState): number | undefined {
   const { request, headers } = state
+  if (state.tls?.isRefused) return 400
   if (request.method === 'TRACE') return 405
   if ((request.url?.length ?? 0) > maxLineBytes - 20) return 414
   if (headers.raw.length / 2 > maxHeaders) return 494

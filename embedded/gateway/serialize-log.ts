@@ -20,11 +20,16 @@ export function serializeLog(state: RequestState): Record<string, unknown> {
     request: {
       id: state.id,
       uri: state.requestUri,
-      url: `http://${state.hostName}:${state.around.serverPort}${state.requestUri}`,
+      url: `${state.around.scheme}://${state.hostName}:${state.around.serverPort}${state.requestUri}`,
       querystring: queryTable(state.args),
       method: request.method,
       headers: requestHeaders,
       size: requestLength(state),
+      tls: state.tls && {
+        version: state.tls.version,
+        cipher: state.tls.cipher,
+        client_verify: state.tls.verify,
+      },
     },
     upstream_uri: withQuery(state),
     upstream_status: state.upstreamStatus,
@@ -71,8 +76,8 @@ function withQuery(state: RequestState): string {
 }
 
 /** The query as `ngx.req.get_uri_args` has it: `true` for a name without value, a list for one that comes more than once. */
-function queryTable(args: string | undefined): Record<string, unknown> {
-  const table: Record<string, unknown> = {}
+export function queryTable(args: string | undefined): Record<string, unknown> {
+  const table = Object.create(null) as Record<string, unknown>
   for (const part of (args ?? '').split('&').slice(0, 100)) {
     if (part === '') continue
     const at = part.indexOf('=')

@@ -2,9 +2,11 @@
  * A stand-in for Kong 3.9.3 in DB-less mode, for laptops and tests: FIDELITY.md says how far it goes.
  */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
@@ -16,6 +18,7 @@ import { bundledPlugins } from './bundled/index.ts'
 import type { BundledPlugin } from './bundled/index.ts'
 import { ConfigError, parsePluginSchema, readConfig } from './config.ts'
 import type { Config, PluginSchema } from './config.ts'
+import { Consumers } from './consumers.ts'
 import type { KongConf } from './kong-conf.ts'
 import { externalPlugin, finish, handle, refuse } from './phases.ts'
 import type { Machinery } from './phases.ts'
@@ -40,6 +43,8 @@ export interface GatewayOptions {
   readonly configFile: string
   /** port 0: a free one */
   readonly proxyListen: { readonly host: string; readonly port: number }
+  /** files of PEM: clients come over TLS then, and are asked for a certificate they need not have (`optional_no_ca`); left out: no TLS */
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
   /** left out: bundled plugins only */
   readonly pluginServer?: {
     /** path of the unix socket */
@@ -123,7 +128,7 @@ function schemasOf(
   const faults: string[] = []
   const schemas = new Map<string, PluginSchema>(bundled.map((plugin) => [plugin.name, plugin.schema]))
   for (const { name, schema, phases } of infos) {
-    schemas.set(name, { config: parsePluginSchema(name, schema, faults) })
+    schemas.set(name, parsePluginSchema(name, schema, faults))
     for (const phase of phases.filter((each) => each !== 'access' && each !== 'log')) {
       faults.push(`plugin ${name}: the embedded gateway runs the phases access and log only, not \`${phase}\``)
     }
@@ -150,11 +155,12 @@ async function open(
     serviceId === undefined || config.services.get(serviceId)?.enabled !== false
   const machinery: Machinery = {
     router: makeRouter(config.routes.filter((route) => isServed(route.service?.id))),
-    planFor: makePlanner(byName, config.plugins),
+    planner: makePlanner(byName, config.plugins),
     services: config.services,
     proxy: new Proxy(balancer, makeLookup(options.hostsFile)),
   }
-  const server = makeServer()
+  const server = makeServer(options.tls)
+  const scheme = options.tls ? 'https' : 'http'
   server.listen(options.proxyListen.port, options.proxyListen.host)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -162,6 +168,8 @@ async function open(
   const around: Surroundings = {
     log: running.log,
     serverPort: port,
+    scheme,
+    consumers: new Consumers(config.consumers, config.keyCredentials),
     bodyBufferBytes: conf.bodyBufferBytes ?? 8192,
     maxBodyBytes: conf.maxBodyBytes ? conf.maxBodyBytes : Infinity,
     maxRequestHeaders: conf.maxRequestHeaders ?? 100,
@@ -174,7 +182,7 @@ async function open(
   serve(server, machinery, around)
   const { host } = options.proxyListen
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     pluginServerPid: () => running.process?.pid(),
     async close() {
@@ -188,14 +196,25 @@ async function open(
 }
 
 /** nginx's limits and timeouts (`client_header_timeout` 60 s, `keepalive_timeout` 75 s). */
-function makeServer(): Server {
-  const server = createServer({
+function makeServer(tls: GatewayOptions['tls']): Server {
+  const limits = {
     maxHeaderSize: maxHeadBytes,
     headersTimeout: 60_000,
     requestTimeout: 0,
     keepAliveTimeout: 75_000,
     insecureHTTPParser: false,
-  })
+  }
+  const server = tls
+    ? createTlsServer({
+        ...limits,
+        cert: readFileSync(tls.certFile),
+        key: readFileSync(tls.keyFile),
+        requestCert: true,
+        rejectUnauthorized: false,
+        // Nobody is trusted, as with `optional_no_ca`; left out it would be the certification authorities Node brings along.
+        ca: [],
+      })
+    : createServer(limits)
   server.maxHeadersCount = 0
   return server
 }
@@ -237,7 +256,8 @@ function serve(server: Server, machinery: Machinery, around: Surroundings): void
   server.on('connect', (_request, socket) => socket.end(rawRefusal(405, requestId(), around)))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const isOversized = error.code === 'HPE_HEADER_OVERFLOW'
-    if (!socket.writable || underWay.get(socket)?.headersSent) socket.destroy()
+    const isHandshake = around.scheme === 'https' && !/^(HPE_|ERR_HTTP_)/.test(error.code ?? '')
+    if (isHandshake || !socket.writable || underWay.get(socket)?.headersSent) socket.destroy()
     else
       socket.end(
         rawRefusal(isOversized ? 494 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400, requestId(), around),

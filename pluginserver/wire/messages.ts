@@ -67,6 +67,7 @@ const definitions = protobuf.parse(
   message RawBody { oneof kind { bytes content = 1; string body_filepath = 2; string error = 3; } }
   message Credential { string id = 1; string consumer_id = 2; }
   message Consumer { string id = 1; int64 created_at = 2; string username = 3; string custom_id = 4; repeated string tags = 5; }
+  message ConsumerSpec { string id = 1; bool by_username = 2; }
   message Authenticate { Consumer consumer = 1; Credential credential = 2; }
   message ServiceKey { string id = 1; }
   message Route { string id = 1; string name = 4; ServiceKey service = 18; }
@@ -84,7 +85,10 @@ export const RpcReturn = type('RpcReturn')
 /** Every PDK call the suite makes: the name on the wire, and the messages it takes and returns (`NullMessage`: nothing). */
 export const pdkCalls = {
   'kong.client.authenticate': { takes: type('Authenticate'), returns: type('NullMessage') },
+  'kong.client.get_consumer': { takes: type('NullMessage'), returns: type('Consumer') },
+  'kong.client.get_credential': { takes: type('NullMessage'), returns: type('Credential') },
   'kong.client.get_forwarded_ip': { takes: type('NullMessage'), returns: type('Text') },
+  'kong.client.load_consumer': { takes: type('ConsumerSpec'), returns: type('Consumer') },
   'kong.ctx.shared.get': { takes: type('Text'), returns: type('Value') },
   'kong.ctx.shared.set': { takes: type('KeyValue'), returns: type('NullMessage') },
   'kong.log.err': { takes: type('LogLine'), returns: type('NullMessage') },
@@ -93,6 +97,7 @@ export const pdkCalls = {
   'kong.request.get_headers': { takes: type('Int'), returns: type('Struct') },
   'kong.request.get_raw_body': { takes: type('NullMessage'), returns: type('RawBody') },
   'kong.response.exit': { takes: type('Exit'), returns: type('NullMessage') },
+  'kong.response.set_headers': { takes: type('Struct'), returns: type('NullMessage') },
   'kong.router.get_route': { takes: type('NullMessage'), returns: type('Route') },
   'kong.router.get_service': { takes: type('NullMessage'), returns: type('Service') },
   'kong.service.request.clear_header': { takes: type('Text'), returns: type('NullMessage') },

@@ -9,6 +9,16 @@ const { Encoder, decodeMultiStream } = require('@msgpack/msgpack') as {
   decodeMultiStream: (stream: AsyncIterable<Uint8Array>) => AsyncIterable<unknown>
 }
 
+/** The calls whose replies Kong names by their kind (mp_rpc.lua, get_step_method), as far as the suite makes them. */
+const stepMethods: Readonly<Record<string, string>> = {
+  'kong.client.authenticate': 'StepCredential',
+  'kong.client.get_consumer': 'StepConsumer',
+  'kong.client.get_credential': 'StepCredential',
+  'kong.client.load_consumer': 'StepConsumer',
+  'kong.request.get_headers': 'StepMultiMap',
+  'kong.router.get_service': 'StepService',
+}
+
 export interface Step {
   readonly Method: string
   readonly Args: readonly unknown[]
@@ -53,7 +63,8 @@ export class StockKongSide {
     while (reply.Data !== 'ret') {
       steps.push(reply.Data)
       const data = answer(reply.Data) ?? null
-      reply = (await this.rpc('Step', { EventId: reply.EventId, Data: data })) as typeof reply
+      const method = stepMethods[reply.Data.Method] ?? 'Step'
+      reply = (await this.rpc(method, { EventId: reply.EventId, Data: data })) as typeof reply
     }
     return steps
   }

@@ -16,6 +16,7 @@ export function cors(): BundledPlugin {
     name: 'cors',
     priority: 2000,
     schema: {
+      noConsumer: true,
       config: [
         { origins: list },
         { headers: list },

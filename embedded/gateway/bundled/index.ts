@@ -3,6 +3,7 @@ import type { PluginSchema } from '../config.ts'
 import type { Plugin } from '../plan.ts'
 import { correlationId } from './correlation-id.ts'
 import { cors } from './cors.ts'
+import { keyAuth } from './key-auth.ts'
 import { preFunction } from './pre-function.ts'
 import { rateLimiting } from './rate-limiting.ts'
 import { requestSizeLimiting } from './request-size-limiting.ts'
@@ -14,5 +15,5 @@ export interface BundledPlugin extends Plugin {
 
 /** The plugins of one gateway; what they count and remember is that gateway's own. */
 export function bundledPlugins(): BundledPlugin[] {
-  return [correlationId(), cors(), preFunction(), rateLimiting(), requestSizeLimiting()]
+  return [correlationId(), cors(), keyAuth(), preFunction(), rateLimiting(), requestSizeLimiting()]
 }

@@ -18,6 +18,7 @@ export function preFunction(): BundledPlugin {
     name: 'pre-function',
     priority: 1000000,
     schema: {
+      noConsumer: true,
       config: phases.map((phase) => ({
         [phase]: { type: 'array', required: true, default: [], elements: { type: 'string' } } as const,
       })),

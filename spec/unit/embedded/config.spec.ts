@@ -117,13 +117,33 @@ describe('the embedded gateway refuses by name what it would not honour', () => 
     },
     {
       note: 'a plugin',
-      yml: 'plugins: [{ name: key-auth }]',
-      fault: /^plugins\[0\]\.name: there is no plugin `key-auth` here.*real Kong/,
+      yml: 'plugins: [{ name: jwt }]',
+      fault: /^plugins\[0\]\.name: there is no plugin `jwt` here.*real Kong/,
     },
     {
-      note: 'a plugin for one consumer',
-      yml: 'plugins: [{ name: cors, consumer: a }]',
-      fault: /^plugins\[0\]\.consumer: unknown field/,
+      note: 'a plugin for one consumer that runs before there is one',
+      yml: 'consumers: [{ username: a }]\nplugins: [{ name: cors, consumer: a }]',
+      fault: /^plugins\[0\]\.consumer: value must be null; cors/,
+    },
+    {
+      note: 'the same, nested',
+      yml: 'consumers: [{ username: a, plugins: [{ name: key-auth }] }]',
+      fault: /^consumers\[0\]\.plugins\[0\]\.consumer: value must be null; key-auth/,
+    },
+    {
+      note: 'a plugin for a consumer there is not',
+      yml: 'plugins: [{ name: rate-limiting, consumer: ghost, config: { hour: 1 } }]',
+      fault: /^plugins\[0\]\.consumer: there is no entry `ghost` in consumers/,
+    },
+    {
+      note: 'a plugin for a group of consumers',
+      yml: 'plugins: [{ name: rate-limiting, consumer_group: g, config: { hour: 1 } }]',
+      fault: /^plugins\[0\]\.consumer_group: unknown field/,
+    },
+    {
+      note: 'the same plugin twice for one consumer, nested and by name',
+      yml: 'consumers: [{ username: a, plugins: [{ name: rate-limiting, config: { hour: 1 } }] }]\nplugins: [{ name: rate-limiting, consumer: a, config: { hour: 2 } }]',
+      fault: /^plugins\[0\]: the same plugin stands at consumers\[0\]\.plugins\[0\]/,
     },
     {
       note: 'a consumer without a name',
@@ -131,9 +151,40 @@ describe('the embedded gateway refuses by name what it would not honour', () => 
       fault: /^consumers\[0\]: add a `username`/,
     },
     {
-      note: 'credentials of a consumer',
-      yml: 'consumers: [{ username: a, keyauth_credentials: [] }]',
-      fault: /^consumers\[0\]\.keyauth_credentials: unknown field/,
+      note: 'other credentials of a consumer',
+      yml: 'consumers: [{ username: a, jwt_secrets: [] }]',
+      fault: /^consumers\[0\]\.jwt_secrets: unknown field/,
+    },
+    {
+      note: 'a key that would be made up',
+      yml: 'consumers: [{ username: a, keyauth_credentials: [{ tags: [a] }] }]',
+      fault: /^consumers\[0\]\.keyauth_credentials\[0\]\.key: required field missing/,
+    },
+    {
+      note: 'a key that runs out',
+      yml: 'consumers: [{ username: a, keyauth_credentials: [{ key: k, ttl: 60 }] }]',
+      fault: /^consumers\[0\]\.keyauth_credentials\[0\]\.ttl: unknown field/,
+    },
+    {
+      note: 'the key of another, without saying which',
+      yml: 'consumers: [{ username: a, keyauth_credentials: [{ key: s3cret }] }, { username: b, keyauth_credentials: [{ key: s3cret }] }]',
+      fault:
+        /^consumers\[1\]\.keyauth_credentials\[0\]: the same key stands at consumers\[0\]\.keyauth_credentials\[0\]; remove one of them$/,
+    },
+    {
+      note: 'the custom_id of another',
+      yml: 'consumers: [{ username: a, custom_id: c }, { username: b, custom_id: c }]',
+      fault: /^consumers\[1\]: the same custom_id stands at consumers\[0\]/,
+    },
+    {
+      note: 'a name that is no header for a key',
+      yml: "plugins: [{ name: key-auth, config: { key_names: ['a b'] } }]",
+      fault: /^plugins\[0\]\.config: key_names: bad header name `a b`/,
+    },
+    {
+      note: 'keys in bodies',
+      yml: 'plugins: [{ name: key-auth, config: { key_in_body: true } }]',
+      fault: /^plugins\[0\]\.config: key_in_body: the embedded gateway looks for keys in headers and the query only/,
     },
     {
       note: 'the same service twice',
@@ -305,7 +356,26 @@ describe('the embedded gateway hands a plugin its configuration as Kong does', (
   })
 })
 
+describe('the embedded gateway reads YAML as Kong does', () => {
+  it('with y, n and dates as texts, yes and off as booleans', async () => {
+    expect(
+      await faultsOf(
+        'consumers: [{ username: y, tags: [n, 2026-01-02] }]\nplugins: [{ name: cors, enabled: yes, tags: [off] }]',
+      ),
+    ).toEqual(['plugins[0].tags[0]: the type must be string, not `false`'])
+  })
+})
+
 describe('kong.conf', () => {
+  it('takes lines after those of the file, and of one setting the last', () => {
+    const file = join(temporaryFolder(), 'kong.conf')
+    writeFileSync(file, 'lua_max_req_headers = 200\nheaders = off')
+    expect(readKongConf(file, ['lua_max_req_headers = 50', '# headers = server_tokens'])).toEqual({
+      maxRequestHeaders: 50,
+      headers: [],
+    })
+  })
+
   it.each([
     {
       note: 'sizes with units',

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { pdkCalls, toValue } from '../../../pluginserver/wire/messages.ts'
+import { pdkCalls, toStruct, toValue } from '../../../pluginserver/wire/messages.ts'
 import type { Plain } from '../../../pluginserver/wire/messages.ts'
 import type { Kong, TestPlugin } from './support/plugin-server.ts'
 import { ask, eventually, startUpstream, startWorld } from './support/world.ts'
-import type { Arrived, World } from './support/world.ts'
+import type { Arrived, Reply, World } from './support/world.ts'
 
 /** Runs `access` for one request; gives what it returned, and what arrived at the upstream. */
 async function during<T>(
@@ -177,6 +177,7 @@ describe('headers for the upstream', () => {
     { note: 'one value replaces every occurrence', value: 'new', lines: ['new'] },
     { note: 'a list becomes that many lines', value: ['n', 'm'], lines: ['n', 'm'] },
     { note: 'an empty list clears', value: [], lines: [] },
+    { note: 'a record clears, because Lua takes it for an empty list', value: { a: 'b' }, lines: [] },
     { note: 'an empty text becomes an empty header', value: '', lines: [''] },
     { note: 'a number is written out', value: 7, lines: ['7'] },
     { note: 'a line break cannot split it', value: 'a\r\nX-Evil: 1', lines: ['a%0D%0AX-Evil: 1'] },
@@ -237,6 +238,83 @@ describe('headers for the upstream', () => {
     expect(arrived?.body).toBe('hello')
     expect(linesOf(arrived, 'content-length')).toEqual(['5'])
     expect(linesOf(arrived, 'transfer-encoding')).toEqual([])
+  })
+})
+
+describe('kong.response.set_headers', () => {
+  const sets =
+    (headers: Record<string, Plain>) =>
+    (kong: Kong): Promise<unknown> =>
+      kong.call('kong.response.set_headers', toStruct(headers))
+  const valuesOf = (rawHeaders: readonly string[], lower: string): string[] =>
+    rawHeaders.flatMap((name, at) => (at % 2 === 0 && name.toLowerCase() === lower ? [rawHeaders[at + 1] ?? ''] : []))
+
+  /** One request through a plugin that sets headers and, where it is told to, another that answers after it. */
+  async function reply(headers: Record<string, Plain>, path: string, late?: Record<string, Plain>): Promise<Reply> {
+    const upstream = await startUpstream((request, response) => {
+      if (request.url === '/gone') response.destroy()
+      else {
+        if (request.url !== '/bare') response.setHeader('Content-Type', 'text/theirs')
+        response.setHeader('X-Both', 'theirs')
+        response.end('ok')
+      }
+    })
+    const plugins: TestPlugin[] = [
+      { name: 'sets', priority: 20, access: sets(headers) },
+      ...(late ? [{ name: 'late', priority: 10, access: (kong: Kong) => kong.exit(418, 'late', late) }] : []),
+    ]
+    const yml = `services: [{ url: 'http://127.0.0.1:${upstream.port}', retries: 0, routes: [{ paths: [/] }] }]
+plugins: [${plugins.map(({ name }) => `{ name: ${name} }`).join()}]`
+    return ask((await startWorld(yml, plugins)).url, path)
+  }
+
+  it.each([
+    { note: 'a text', value: 'a', lines: ['a'] },
+    { note: 'a list, one line each', value: ['a', 'b'], lines: ['a', 'b'] },
+    { note: 'nothing for an empty list', value: [], lines: [] },
+    { note: 'nothing for false', value: false, lines: [] },
+    { note: 'true and numbers written out', value: true, lines: ['true'] },
+    { note: 'an empty text', value: '', lines: [''] },
+    { note: 'no second header', value: 'a\r\nX-Evil: 1', lines: ['a%0D%0AX-Evil: 1'] },
+  ] as { note: string; value: Plain; lines: string[] }[])(
+    'sends the client of a proxied request $note',
+    async ({ value, lines }) => {
+      const { status, rawHeaders } = await reply({ 'X-A': value }, '/')
+      expect([status, valuesOf(rawHeaders, 'x-a'), valuesOf(rawHeaders, 'x-evil')]).toEqual([200, lines, []])
+    },
+  )
+
+  it("stands beside the upstream's of the same name, but for the content type, which is the upstream's if it has one", async () => {
+    const headers = { 'X-Both': 'mine', 'Content-Type': 'text/mine', 'Content-Length': 1, 'Transfer-Encoding': 'x' }
+    const proxied = await reply(headers, '/')
+    expect(['x-both', 'content-type'].map((name) => valuesOf(proxied.rawHeaders, name))).toEqual([
+      ['mine', 'theirs'],
+      ['text/theirs'],
+    ])
+    expect(proxied.body).toBe('ok')
+    expect((await reply(headers, '/bare')).headers['content-type']).toBe('text/mine')
+  })
+
+  it('goes out with what a later plugin answers, which replaces what it names itself', async () => {
+    const { status, headers, body } = await reply({ 'X-A': 'a', 'X-B': 'b', 'Content-Length': 99 }, '/', {
+      'x-b': 'late',
+    })
+    expect([status, headers['x-a'], headers['x-b'], body]).toEqual([418, 'a', 'late', 'late'])
+  })
+
+  it("goes out with the gateway's own answer for an upstream that failed", async () => {
+    const { status, headers } = await reply({ 'X-A': 'a', x_dashed: 'd' }, '/gone')
+    expect([status, headers['x-a'], headers['x-dashed']]).toEqual([502, 'a', 'd'])
+  })
+
+  it('is not for the log phase', async () => {
+    const upstream = await startUpstream()
+    const world = await startWorld(
+      `services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: late }]`,
+      [{ name: 'late', log: sets({ 'X-A': 'a' }) }],
+    )
+    await ask(world.url, '/')
+    await eventually(() => world.log.some((line) => line.includes('kong.response.set_headers cannot be called in log')))
   })
 })
 
