@@ -18,7 +18,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** Who alone may import a library. */
 const owners: Readonly<Record<string, readonly string[]>> = {
-  jose: ['adapters/jwks', 'adapters/token', 'embedded/upstreams', 'embedded/idp'],
+  jose: ['adapters/jwks', 'adapters/sender', 'adapters/token', 'embedded/upstreams', 'embedded/idp'],
   pino: ['adapters/operational-log.ts'],
   protobufjs: ['pluginserver/wire', 'embedded/gateway/pdk-calls.ts'],
   yaml: ['cli', 'embedded/gateway'],
