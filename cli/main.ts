@@ -3,10 +3,12 @@ import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
 import { configCheck } from './config-check.ts'
+import { revoke } from './revoke.ts'
 import { token } from './token.ts'
 
 const commands: Readonly<Record<string, Command>> = {
   token,
+  revoke,
   'config check': configCheck,
   'audit show': auditShow,
   'audit verify': auditVerify,
