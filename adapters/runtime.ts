@@ -1,11 +1,13 @@
 /** What all plugins of one plugin server share: one process is one Kong node (architecture.md, rule 6). */
 import { Calls } from './calls.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { Consumers } from './kong/consumers.ts'
 import { ServiceDoors } from './kong/service-door.ts'
 import { Issuers } from './jwks/issuers.ts'
 import { Passes } from './loopback/passes.ts'
 import { operationalLog } from './operational-log.ts'
 import { Recorders } from './audit-sink/recorders.ts'
+import { SharedStates } from './shared-state.ts'
 import { SigningKeys } from './token/signing-keys.ts'
 
 export interface Runtime {
@@ -16,6 +18,8 @@ export interface Runtime {
   readonly issuers: Issuers
   readonly recorders: Recorders
   readonly signingKeys: SigningKeys
+  readonly shared: SharedStates
+  readonly consumers: Consumers
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
 }
 
@@ -31,6 +35,8 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
     issuers: new Issuers(clock, log),
     recorders: new Recorders(clock, log),
     signingKeys: new SigningKeys(),
+    shared: new SharedStates(clock, log),
+    consumers: new Consumers(clock),
     log,
   }
 }

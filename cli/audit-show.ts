@@ -43,7 +43,8 @@ export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
     .map((record) => {
       const outcome = outcomes.get(record.call)
       const decision = record.decision as { rule?: string } | undefined
-      const person = record.person as { name?: string | null; subject?: string } | undefined
+      // A machine by itself stands in the same column: nobody else did it.
+      const person = (record.person ?? record.workload) as { name?: string | null; subject?: string } | undefined
       const withheld = outcome?.withheld as readonly string[] | undefined
       return {
         time: text(record.time).slice(11, 23),

@@ -1,26 +1,37 @@
-/** Verifies access tokens against the keys of their issuers. The only place that knows jose's verification. */
-import { decodeJwt, errors, jwtVerify } from 'jose'
+/** Verifies access tokens against the keys of their issuers. */
+import type { Claims } from '../../lib/identity/claims.ts'
+import { headerFault, isAudience, timeFault } from '../../lib/identity/judge-token.ts'
+import type { TokenType } from '../../lib/identity/profiles/profile.ts'
+import { readToken } from '../../lib/identity/read-token.ts'
 import type { Clock } from '../clock.ts'
-import { fetchJson } from './fetch-json.ts'
-import { KeySet, KeysUnavailable } from './key-set.ts'
+import { fetchJson } from '../outbound/fetch-json.ts'
+import { discoverJwksUri } from './discover.ts'
+import { KeySet, KeyUnknown, KeysUnavailable, type KeyTimes, type UsedKey } from './key-set.ts'
+import { isSigned } from './verify-signature.ts'
 
 /**
- * @property issuer     exactly as in the token's `iss`
- * @property jwksUri    where its keys are; undefined: found through the issuer's metadata (RFC 8414, OpenID Discovery)
- * @property audiences  the token's `aud` must have one of them, exactly
- * @property algorithms signature algorithms accepted (RFC 7518), asymmetric only
- * @property types      header `typ` values accepted, lower case
+ * @property issuer       exactly as in the token's `iss`
+ * @property jwksUri      where its keys are; undefined: found through the issuer's metadata (RFC 8414, OpenID Discovery)
+ * @property audiences    the token's `aud` must have one of them, exactly
+ * @property companions   audiences that may stand beside; others may not
+ * @property algorithms   signature algorithms accepted (RFC 7518), asymmetric only
+ * @property types        header `typ` values accepted
+ * @property privateHosts hosts of the issuer that may be private or this machine: see fetchJson
  */
 export interface IssuerConfig {
   readonly issuer: string
   readonly jwksUri: string | undefined
   readonly audiences: readonly string[]
+  readonly companions: readonly string[]
   readonly algorithms: readonly string[]
-  readonly types: readonly string[]
+  readonly types: readonly TokenType[]
+  readonly privateHosts: readonly string[]
+  readonly keyTimes: KeyTimes
 }
 
-export type Verified =
-  | { readonly ok: true; readonly payload: Readonly<Record<string, unknown>> }
+/** @property usedKey what the signature was verified with: asked again as long as the result is remembered */
+export type Verified<I extends IssuerConfig = IssuerConfig> =
+  | { readonly ok: true; readonly payload: Claims; readonly issuer: I; readonly usedKey: UsedKey }
   | {
       readonly ok: false
       readonly refusal:
@@ -28,10 +39,6 @@ export type Verified =
         | { readonly why: 'token_not_accepted'; readonly because: string }
         | { readonly why: 'keys_unavailable'; readonly issuer: string }
     }
-
-/** A compact JWS in its one spelling: base64url without padding or white space (RFC 7515 2). At most 16 KiB. */
-const compactJws = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-const maxTokenLength = 16 * 1024
 
 export class Issuers {
   readonly #keySets = new Map<string, KeySet>()
@@ -44,95 +51,53 @@ export class Issuers {
   }
 
   /**
-   * Is this token good here, now?
+   * Is this token good here, now? What can be judged without the provider's keys is judged first.
    *
    * @param skewS tolerated clock difference in seconds
    */
-  async verify(token: string, accepted: readonly IssuerConfig[], skewS: number): Promise<Verified> {
-    if (token.length > maxTokenLength || !compactJws.test(token))
-      return { ok: false, refusal: { why: 'token_malformed' } }
-    if (!isCanonical(token)) return { ok: false, refusal: { why: 'token_malformed' } }
-    const issuer = accepted.find((candidate) => candidate.issuer === claimedIssuer(token))
+  async verify<I extends IssuerConfig>(token: string, accepted: readonly I[], skewS: number): Promise<Verified<I>> {
+    const read = readToken(token)
+    if (!read.ok) return { ok: false, refusal: { why: 'token_malformed' } }
+    const { header, payload } = read
+    const issuer = accepted.find((candidate) => candidate.issuer === payload.iss)
     if (!issuer) return notAccepted('issuer')
+    const fault = headerFault(header, issuer.algorithms, issuer.types)
+    if (fault !== undefined) return notAccepted(fault)
+    if (!isAudience(payload.aud, issuer.audiences, issuer.companions)) return notAccepted('aud')
+    const untimely = timeFault(payload, this.#clock.nowMs() / 1000, skewS)
+    if (untimely !== undefined) return notAccepted(untimely)
     try {
-      const { payload, protectedHeader } = await jwtVerify(token, this.#keys(issuer).find, {
-        issuer: issuer.issuer,
-        audience: [...issuer.audiences],
-        algorithms: [...issuer.algorithms],
-        clockTolerance: skewS,
-        currentDate: new Date(this.#clock.nowMs()),
-        requiredClaims: ['exp', 'sub'],
-      })
-      if (keyCarriers.some((name) => protectedHeader[name] !== undefined)) return notAccepted('header')
-      const type = protectedHeader.typ?.toLowerCase().replace(/^application\//, '') ?? ''
-      if (!issuer.types.includes(type)) return notAccepted('typ')
-      if (typeof payload.iat === 'number' && payload.iat > this.#clock.nowMs() / 1000 + skewS) return notAccepted('iat')
-      return { ok: true, payload }
+      const usedKey = await this.#keys(issuer).find(header.kid as string | undefined, header.alg as string)
+      if (!(await isSigned(token, usedKey.key, header.alg as string))) return notAccepted('signature')
+      return { ok: true, payload, issuer, usedKey }
     } catch (error) {
+      if (error instanceof KeyUnknown) return notAccepted('key')
       if (error instanceof KeysUnavailable)
         return { ok: false, refusal: { why: 'keys_unavailable', issuer: issuer.issuer } }
-      if (error instanceof errors.JWTClaimValidationFailed) return notAccepted(error.claim)
-      if (error instanceof errors.JWTExpired) return notAccepted('exp')
-      if (error instanceof errors.JOSEError) return notAccepted(error.code)
-      return notAccepted('unexpected')
+      throw error
     }
   }
 
   #keys(issuer: IssuerConfig): KeySet {
-    const key = issuer.jwksUri ?? issuer.issuer
-    let keySet = this.#keySets.get(key)
+    const { jwksUri, privateHosts, keyTimes } = issuer
+    const name = JSON.stringify([issuer.issuer, jwksUri, privateHosts, keyTimes])
+    let keySet = this.#keySets.get(name)
     if (!keySet) {
       keySet = new KeySet(
-        () => loadKeys(issuer),
+        async () => fetchJson(jwksUri ?? (await discoverJwksUri(issuer.issuer, privateHosts)), privateHosts),
+        keyTimes,
         this.#clock,
         (level, message) => this.#log(level, `${issuer.issuer}: ${message}`),
       )
-      this.#keySets.set(key, keySet)
+      this.#keySets.set(name, keySet)
     }
     return keySet
   }
 }
 
-async function loadKeys(issuer: IssuerConfig): Promise<Record<string, unknown>> {
-  return fetchJson(issuer.jwksUri ?? (await discoverJwksUri(issuer.issuer)))
-}
-
-/** OpenID Connect Discovery 1.0 4, then RFC 8414 3 (the well-known part goes between host and path). */
-async function discoverJwksUri(issuer: string): Promise<string> {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname.replace(/\/$/, '')
-  const places = [
-    `${origin}${path}/.well-known/openid-configuration`,
-    `${origin}/.well-known/oauth-authorization-server${path}`,
-  ]
-  const faults: string[] = []
-  for (const place of places) {
-    try {
-      const metadata = await fetchJson(place)
-      if (metadata.issuer !== issuer) throw new Error(`${place} names another issuer`)
-      if (typeof metadata.jwks_uri !== 'string') throw new Error(`${place} names no jwks_uri`)
-      return metadata.jwks_uri
-    } catch (error) {
-      faults.push(error instanceof Error ? error.message : String(error))
-    }
-  }
-  throw new Error(faults.join('; '))
-}
-
-/** Base64url leaves the last character some freedom, which decoders ignore: one token, one spelling. */
-const isCanonical = (token: string): boolean =>
-  token.split('.').every((part) => Buffer.from(part, 'base64url').toString('base64url') === part)
-
-/** A key or its address in the token itself: nothing the suite would use, and nothing an honest provider sends. */
-const keyCarriers = ['jku', 'jwk', 'x5u', 'x5c', 'crit'] as const
-
-/** What a token says of its issuer, not verified: only to choose whose keys to verify it with. */
-function claimedIssuer(token: string): unknown {
-  try {
-    return decodeJwt(token).iss
-  } catch {
-    return undefined
-  }
-}
-
-const notAccepted = (because: string): Verified => ({ ok: false, refusal: { why: 'token_not_accepted', because } })
+const notAccepted = (
+  because: string,
+): { readonly ok: false; readonly refusal: { why: 'token_not_accepted'; because: string } } => ({
+  ok: false,
+  refusal: { why: 'token_not_accepted', because },
+})

@@ -159,16 +159,20 @@ async function settle(
   runtime: Runtime,
   route: string,
 ): Promise<Answer> {
+  const withHeaders = (answer: Answer): Answer => ({
+    ...answer,
+    headers: { ...port.responseHeaders, ...answer.headers },
+  })
   if (!('refuse' in end)) {
     call.isAnswered = true
-    return end.answer
+    return withHeaders(end.answer)
   }
   call.refusal = end.refuse
   if (toWire(end.refuse).httpStatus === 503) runtime.log('error', `${route}: closed: ${JSON.stringify(end.refuse)}`)
   call.clientIp = await port.clientIp()
   const isOnRecord = runtime.recorders.recordRefusal(route, call)
-  if (end.answer && isOnRecord) return end.answer
+  if (end.answer && isOnRecord) return withHeaders(end.answer)
   const refusal: Refusal = isOnRecord ? end.refuse : { why: 'not_on_record', because: 'the refusal' }
   const { httpStatus, headers, ...error } = toWire(refusal)
-  return errorAnswer(httpStatus, error, await idOf(call, end.refuse, port), { ...headers, ...end.headers })
+  return withHeaders(errorAnswer(httpStatus, error, await idOf(call, end.refuse, port), { ...headers, ...end.headers }))
 }

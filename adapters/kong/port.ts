@@ -1,5 +1,5 @@
 /** The stages' port to Kong. Writes are collected and sent together, because each PDK call is a round trip. */
-import type { Port } from '../../lib/context/stage.ts'
+import type { KongConsumer, Port } from '../../lib/context/stage.ts'
 import type { HeaderValue, Kong } from './pdk.ts'
 
 export class KongPort implements Port {
@@ -7,6 +7,7 @@ export class KongPort implements Port {
   readonly #kong: Kong
   // Without a prototype: a client may name a header `__proto__`, and its removal must not get lost.
   readonly #headers = Object.create(null) as Record<string, HeaderValue>
+  readonly #responseHeaders: Record<string, string> = {}
   #dropQuery = false
   #upstream: string | undefined
 
@@ -23,8 +24,27 @@ export class KongPort implements Port {
     return Buffer.from(body, 'utf8')
   }
 
-  authenticate(credentialId: string): Promise<void> {
-    return this.#kong.client.authenticate(null, { id: credentialId })
+  authenticate(credentialId: string, consumer?: KongConsumer): Promise<void> {
+    return this.#kong.client.authenticate(consumer ?? null, { id: credentialId })
+  }
+
+  async established(): Promise<{ consumer?: KongConsumer; credentialId?: string }> {
+    const consumer = await this.#kong.client.getConsumer()
+    const credential = await this.#kong.client.getCredential()
+    return {
+      // The stock server answers null where ours has nothing.
+      ...(consumer?.id ? { consumer } : {}),
+      ...(credential?.id ? { credentialId: credential.id } : {}),
+    }
+  }
+
+  async loadConsumer(username: string): Promise<KongConsumer | undefined> {
+    const consumer = await this.#kong.client.loadConsumer(username, true)
+    return consumer?.id ? consumer : undefined
+  }
+
+  async clientCertificate(): Promise<string | undefined> {
+    return (await this.#kong.nginx.getVar('ssl_client_escaped_cert')) ?? undefined
   }
 
   async listener(): Promise<{ scheme: string; address: string; port: number }> {
@@ -44,6 +64,15 @@ export class KongPort implements Port {
     this.#headers[name] = value
   }
 
+  setResponseHeader(name: string, value: string): void {
+    this.#responseHeaders[name] = value
+  }
+
+  /** What was collected for the answer, where the gateway gives it itself. */
+  get responseHeaders(): Readonly<Record<string, string>> {
+    return this.#responseHeaders
+  }
+
   dropQuery(): void {
     this.#dropQuery = true
   }
@@ -55,6 +84,7 @@ export class KongPort implements Port {
   /** Sends what was collected. The upstream is opened last: whatever fails before leaves the door closed. */
   async flush(): Promise<void> {
     const { request } = this.#kong.service
+    if (Object.keys(this.#responseHeaders).length > 0) await this.#kong.response.setHeaders(this.#responseHeaders)
     if (Object.keys(this.#headers).length > 0) await request.setHeaders(this.#headers)
     if (this.#dropQuery) await request.setRawQuery('')
     if (this.#upstream !== undefined) await this.#kong.service.setUpstream(this.#upstream)

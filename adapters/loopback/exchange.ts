@@ -27,6 +27,9 @@ const dropped = new Set([
   'expect', 'te', 'upgrade', 'accept-encoding', 'x-forwarded-for', 'x-real-ip',
 ]) // prettier-ignore
 
+/** What Kong's own authentication plugins look at; they see the inner request, too. It goes no further than Kong. */
+const credentials = new Set(['authorization', 'proxy-authorization', 'cookie'])
+
 const agents = {
   http: new HttpAgent({ keepAlive: true, maxSockets: 256 }),
   // Kong's own listener on this machine, under whatever name its certificate has; the pass is what proves who asks.
@@ -44,7 +47,8 @@ export function exchange(options: ExchangeRequest): Promise<ExchangeAnswer> {
   const secure = url.protocol === 'https:'
   const headers: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(call.request.headers)) {
-    if (!dropped.has(name) && !name.startsWith('x-forwarded-'))
+    const isNeeded = call.isFromKong === true && credentials.has(name)
+    if ((!dropped.has(name) || isNeeded) && !name.startsWith('x-forwarded-'))
       headers[name] = typeof value === 'string' ? value : [...value]
   }
   headers[passHeader] = pass
@@ -56,7 +60,10 @@ export function exchange(options: ExchangeRequest): Promise<ExchangeAnswer> {
       host: url.hostname.replace(/^\[|\]$/g, ''),
       port: url.port,
       method: call.request.verb,
-      path: call.request.path,
+      path:
+        call.isFromKong === true && call.request.query !== ''
+          ? `${call.request.path}?${call.request.query}`
+          : call.request.path,
       headers,
       agent: secure ? agents.https : agents.http,
       signal: AbortSignal.timeout(timeoutMs),

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Call } from '../context/call.ts'
 import type { Refusal } from '../context/refusal.ts'
+import type { Principal } from '../identity/principal.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
 import { type RedactionRules, redact } from './redact.ts'
@@ -73,9 +74,20 @@ function typeOf(refusal: Refusal): RecordType {
     case 'token_malformed':
     case 'token_not_accepted':
     case 'token_claim_missing':
+    case 'token_claim_malformed':
     case 'token_is_id_token':
+    case 'token_is_no_access_token':
     case 'token_bound':
     case 'token_client_ambiguous':
+    case 'token_tenant':
+    case 'token_binding':
+    case 'proof_absent':
+    case 'proof_not_accepted':
+    case 'proof_nonce_needed':
+    case 'proof_replayed':
+    case 'revoked':
+    case 'kong_identity_anonymous':
+    case 'consumer_unknown':
     case 'scope_missing':
       return 'authentication_failure'
     default:
@@ -94,15 +106,15 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
     ...(principal === undefined
       ? {}
       : {
-          person: {
-            id: principal.id,
-            subject: principal.subject,
-            issuer: principal.issuer,
-            name: principal.name ?? null,
-          },
+          principal_kind: principal.kind,
+          // A machine by itself is nobody's doing: it must not be read as a person.
+          person: principal.kind === 'workload' ? null : who(principal),
+          ...(principal.kind === 'workload' ? { workload: who(principal) } : {}),
           agent: principal.client ?? null,
           actors: principal.actors,
           token_id: principal.tokenId ?? null,
+          ...(call.provenBy === undefined ? {} : { proven_by: call.provenBy }),
+          ...(call.keysAreStale === true ? { jwks_stale: true } : {}),
         }),
     ...(message === undefined || message.kind === 'preflight'
       ? {}
@@ -119,6 +131,18 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
       ? { arguments: redact(message.params.arguments, rules) }
       : {}),
     ...(call.bodyDigest === undefined ? {} : { body_sha256: call.bodyDigest }),
+  }
+}
+
+function who({ id, subject, issuer, tenant, name, authTimeS, authMethods }: Principal): JsonObject {
+  return {
+    id,
+    subject,
+    issuer,
+    ...(tenant === undefined ? {} : { tenant }),
+    name: name ?? null,
+    ...(authTimeS === undefined ? {} : { auth_time: authTimeS }),
+    ...(authMethods.length === 0 ? {} : { auth_methods: namesOf(authMethods) }),
   }
 }
 

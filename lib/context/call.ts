@@ -2,7 +2,7 @@
 import type { Principal } from '../identity/principal.ts'
 import type { Message } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
-import type { Grants, Verdict } from '../policy/decide.ts'
+import type { Circumstances, Grants, Verdict } from '../policy/decide.ts'
 import type { Refusal } from './refusal.ts'
 
 /** The stages in the order a call passes them. */
@@ -46,6 +46,11 @@ export interface Admission {
  * @property startedMono monotonic clock, milliseconds
  * @property stages      the stages that have run, in order
  * @property route       the place the first plugin's configuration is attached to
+ * @property circumstances what decisions need to know of the moment
+ * @property keysAreStale the caller's token was verified with keys of a provider that is away
+ * @property provenBy    what the caller has proven to hold beside the token
+ * @property challenge   how a client gets a token for this route: what a refusal for lack of scope says
+ * @property isFromKong  Kong's own plugin authenticated the caller, with credentials the inner request needs again
  * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
  * @property exchangeBody digest of the one body that inner request may have
@@ -61,6 +66,11 @@ export interface Call {
   isAnswered?: boolean
   exchangeBody?: string
   principal?: Principal
+  circumstances?: Circumstances
+  keysAreStale?: boolean
+  provenBy?: 'dpop' | 'certificate'
+  challenge?: { readonly metadataUrl: string; readonly scopes: readonly string[] }
+  isFromKong?: boolean
   message?: Message
   target?: Target
   bodyDigest?: string

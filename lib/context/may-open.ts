@@ -1,4 +1,5 @@
 /** The only door: may the upstream be opened for this call? */
+import type { Target } from '../mcp/methods.ts'
 import { type Call, stageNames } from './call.ts'
 
 /** What is missing before the upstream may be opened. */
@@ -11,11 +12,12 @@ export type Missing =
   | 'admission'
   | 'credentials_removed'
   | 'list_filtered'
+  | 'session_bound'
 
 /**
  * Every condition, every time; nothing here trusts the order in which Kong ran the plugins.
  *
- * A list goes through only as the suite's own exchange, whose answer is trimmed before a client sees it.
+ * What is exchanged goes through only as the suite's own inner request, whose answer is read before a client sees it.
  *
  * @returns what is missing, in a fixed order; empty means open
  */
@@ -31,8 +33,15 @@ export function missingToOpen(call: Call): Missing[] {
   if (call.admission === undefined) missing.push('admission')
   if (call.clientCredentialsRemoved !== true) missing.push('credentials_removed')
   if (call.target?.kind === 'list' && call.exchangeOf === undefined) missing.push('list_filtered')
+  if (opensSession(call.target) && call.exchangeOf === undefined) missing.push('session_bound')
   return missing
 }
+
+/**
+ * Does this open a session? Its answer carries the session's id, which is noted as this caller's before they get it.
+ */
+export const opensSession = (target: Target | undefined): boolean =>
+  target?.kind === 'session' && target.method === 'initialize'
 
 /** May the upstream be opened? Only when nothing is missing. */
 export const mayOpen = (call: Call): boolean => missingToOpen(call).length === 0

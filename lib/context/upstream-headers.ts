@@ -1,5 +1,10 @@
 /** Which request headers reach the upstream: what MCP and HTTP need, and what the gateway says of the caller. */
+import { isModernRevision } from '../mcp/revisions.ts'
 import type { Call, Headers } from './call.ts'
+
+/** A session of another caller's is refused; a message that can have none may name any, so its is not passed on. */
+const hasSession = ({ 'mcp-protocol-version': revision }: Headers): boolean =>
+  typeof revision !== 'string' || !isModernRevision(revision)
 
 /** Sets a header, or removes it: an empty list. */
 export type HeaderChange = readonly [name: string, value: string | readonly string[]]
@@ -40,7 +45,8 @@ export function upstreamHeaders(
   const said = [...identityHeaders(call, token), ...(keepRateKey ? [] : [['x-mcp-rate-key', []] as const])]
   const names = new Set(said.map(([name]) => name))
   const removed = Object.keys(call.request.headers)
-    .filter((name) => !names.has(name) && !mayPass(name, extra) && !(keepRateKey && name === 'x-mcp-rate-key'))
+    .filter((name) => !names.has(name) && !(keepRateKey && name === 'x-mcp-rate-key'))
+    .filter((name) => !mayPass(name, extra) || (name === 'mcp-session-id' && !hasSession(call.request.headers)))
     .map((name): HeaderChange => [name, []])
   return [...said, ...removed]
 }

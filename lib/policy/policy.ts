@@ -1,12 +1,23 @@
 /** The policy of one MCP server as the administrator writes it, and its compiled form. */
 import { createHash } from 'node:crypto'
+import type { PrincipalKind } from '../identity/principal.ts'
 
-/** What one permission opens. Names are exact, or globs with `*` (any run of characters) and `?` (one character). */
+/**
+ * What one permission opens. Names are exact, or globs with `*` (any run of characters) and `?` (one character).
+ *
+ * @property resources  exact URIs, or prefixes that end in `*`
+ * @property scopes     what the token must have been granted as well, all of it: a role says what a person may do, a
+ *                      scope what they let this agent do
+ * @property principals kinds of caller it is for; default: all. `[human]` asks for a person who is there themselves
+ * @property high_risk  closed while nobody can say who has been revoked in the last minute
+ */
 export interface PermissionConfig {
   readonly tools?: readonly string[]
   readonly prompts?: readonly string[]
-  /** Exact URIs, or prefixes that end in `*`. */
   readonly resources?: readonly string[]
+  readonly scopes?: readonly string[]
+  readonly principals?: readonly PrincipalKind[]
+  readonly high_risk?: boolean
 }
 
 /**
@@ -34,6 +45,9 @@ export interface Permission {
   readonly tools: Matcher
   readonly prompts: Matcher
   readonly resources: Matcher
+  readonly scopes: readonly string[]
+  readonly principals: readonly PrincipalKind[] | undefined
+  readonly isHighRisk: boolean
 }
 
 export type Matcher = (name: string) => boolean
@@ -43,6 +57,7 @@ export interface Policy {
   readonly digest: string
   readonly bindings: readonly Binding[]
   readonly permissionsOf: ReadonlyMap<string, readonly Permission[]>
+  readonly highRisk: readonly Permission[]
 }
 
 /**
@@ -72,6 +87,9 @@ export function compilePolicy(config: PolicyConfig): Policy {
       tools: matcherOf(lists.tools),
       prompts: matcherOf(lists.prompts),
       resources: resourceMatcherOf(lists.resources),
+      scopes: opens.scopes ?? [],
+      principals: opens.principals?.length ? opens.principals : undefined,
+      isHighRisk: opens.high_risk === true,
     })
   }
   const permissionsOf = new Map<string, readonly Permission[]>()
@@ -90,7 +108,8 @@ export function compilePolicy(config: PolicyConfig): Policy {
     if (!permissionsOf.has(role)) faults.push(`binding of ${claim} \`${value}\`: there is no role \`${role}\``)
   }
   if (faults.length > 0) throw new Error(faults.join('; '))
-  return { digest: digestOf(config), bindings: config.bindings, permissionsOf }
+  const highRisk = [...permissions.values()].filter(({ isHighRisk }) => isHighRisk)
+  return { digest: digestOf(config), bindings: config.bindings, permissionsOf, highRisk }
 }
 
 /** Matches a name against exact names and globs; case matters, nothing is normalized. */

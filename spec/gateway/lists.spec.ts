@@ -267,12 +267,13 @@ describe.skipIf(skipReason)('lists', () => {
   describe.each(sides.filter(({ era }) => era === 'legacy'))('$route', ({ route }) => {
     const side = { route, era: 'legacy' } as const
 
-    it('ends a session nobody knows with the server’s own status', async () => {
+    it('ends a session nobody knows with 404, which makes clients begin anew', async () => {
       for (const { method } of kinds) {
+        const before = seenBy[route].requests.length
         const sent = await send('bob', route, { json: rpc(method), headers: { 'mcp-session-id': 'nobody-knows-me' } })
-        // 404 makes clients begin anew (MCP 2025-11-25 transports); server-everything says 400.
-        expect(sent.status).toBe(route === 'jira' ? 404 : 400)
-        expect(sent.json).toMatchObject({ jsonrpc: '2.0', id: 1, error: {} })
+        expect(sent.status).toBe(404)
+        expect(sent.json).toMatchObject({ jsonrpc: '2.0', id: 1, error: { code: -31404 } })
+        expect(seenBy[route].requests.length).toBe(before)
       }
     })
 

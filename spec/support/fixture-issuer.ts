@@ -1,7 +1,9 @@
 /** An issuer of a spec's own: signs whatever the spec says, and counts who asks for its keys. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Buffer } from 'node:buffer'
 import {
+  CompactSign,
   type CryptoKey,
   exportJWK,
   exportSPKI,
@@ -37,9 +39,12 @@ export class FixtureIssuer {
     this.pair = pair
   }
 
-  /** @param issuer its name: nothing has to be reachable there */
-  static async start(issuer: string): Promise<FixtureIssuer> {
-    const fixture = new FixtureIssuer(issuer, await newPair('fixture-1'))
+  /**
+   * @param issuer its name: nothing has to be reachable there
+   * @param alg    what its one key is for, as in the header `alg`
+   */
+  static async start(issuer: string, alg = 'ES256'): Promise<FixtureIssuer> {
+    const fixture = new FixtureIssuer(issuer, await newPair('fixture-1', alg))
     await new Promise<void>((resolve) => fixture.#server.listen(0, '127.0.0.1', resolve))
     return fixture
   }
@@ -48,8 +53,8 @@ export class FixtureIssuer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Makes both routes accept this issuer's tokens, for the audiences they accept anyway. */
-  stepInto(config: KongYaml): void {
+  /** Makes both routes accept this issuer's tokens, for the audiences they accept anyway. @param own settings of the issuer */
+  stepInto(config: KongYaml, own: Record<string, unknown> = {}): void {
     for (const { plugins = [] } of config.services.flatMap(({ routes }) => routes)) {
       for (const { name, config: settings = {} } of plugins) {
         const oauth = name === 'mcp-oauth' ? settings : name === 'mcp-gateway' ? settings.oauth : undefined
@@ -59,6 +64,8 @@ export class FixtureIssuer {
           issuer: this.issuer,
           jwks_uri: `${this.origin}/jwks`,
           algorithms: ['ES256', 'RS256'],
+          other_audiences: ['https://fixture.example/userinfo'],
+          ...own,
         })
       }
     }
@@ -84,6 +91,23 @@ export class FixtureIssuer {
     }
     const kept = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
     return new SignJWT(kept).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'fixture-1', ...header }).sign(key)
+  }
+
+  /** A token whose claims are whatever the spec says, also what no library would write. */
+  async signRaw(claims: Readonly<Record<string, unknown>>, header: Record<string, unknown> = {}): Promise<string> {
+    const nowS = Math.floor(Date.now() / 1000)
+    const all = {
+      iss: this.issuer,
+      sub: 'bob',
+      client_id: 'spec',
+      groups: ['junior-developers'],
+      iat: nowS,
+      exp: nowS + 300,
+      ...claims,
+    }
+    return new CompactSign(Buffer.from(JSON.stringify(all)))
+      .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'fixture-1', ...header })
+      .sign(this.pair.privateKey)
   }
 
   async close(): Promise<void> {

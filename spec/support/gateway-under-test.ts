@@ -88,20 +88,30 @@ export interface Sent {
  */
 export async function startGatewayUnderTest(
   change?: (config: KongYaml) => void,
-  options: { readonly env?: Record<string, string>; readonly pluginServerMain?: string } = {},
+  options: {
+    readonly env?: Record<string, string>
+    readonly pluginServerMain?: string
+    /** Makes a certificate for the gateway in the run's folder: clients come over TLS then, the loopback goes without. */
+    readonly tls?: (runDir: string) => Promise<{ certFile: string; keyFile: string }>
+  } = {},
 ): Promise<GatewayUnderTest> {
   const runDir = await mkdtemp(join(tmpdir(), 'kmcp-spec-'))
   const configFile = join(runDir, 'kong.yml')
   const config = parse(await readFile(join(root, 'kong', 'kong.yml'), 'utf8')) as KongYaml
   change?.(config)
   await writeFile(configFile, stringify(config, { aliasDuplicateObjects: false }))
+  const tls = await options.tls?.(runDir)
   const startHost = useContainer ? startContainerHost : wantsKong ? startKongHost : startEmbeddedHost
   const world = await startWorld({
     port: 0,
     runDir,
     configFile: change ? configFile : join(root, 'kong', 'kong.yml'),
     startHost: (host) =>
-      startHost({ ...host, ...(options.pluginServerMain ? { pluginServerMain: options.pluginServerMain } : {}) }),
+      startHost({
+        ...host,
+        ...(tls ? { tls } : {}),
+        ...(options.pluginServerMain ? { pluginServerMain: options.pluginServerMain } : {}),
+      }),
     ...(options.env ? { env: options.env } : {}),
     log: (line) => (process.env.KMCP_SPEC_LOG ? console.error(line) : undefined),
   })

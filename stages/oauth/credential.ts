@@ -8,10 +8,11 @@ const known = new WeakMap<Principal, string>()
 export function credentialId(principal: Principal): string {
   let id = known.get(principal)
   if (id === undefined) {
-    id = createHash('sha256')
-      .update(JSON.stringify([principal.id, principal.client ?? null]))
-      .digest('base64url')
+    id = createHash('sha256').update(ownerOf(principal)).digest('base64url')
     known.set(principal, id)
   }
   return id
 }
+
+/** A person through one agent: whom a session belongs to, and who is counted. */
+export const ownerOf = (principal: Principal): string => JSON.stringify([principal.id, principal.client ?? null])

@@ -1,6 +1,7 @@
 /** Configuration of the rbac stage, in Kong's schema language. */
 import type { DenialShape } from '../../lib/context/denial.ts'
 import { denialShapes } from '../../lib/context/denial.ts'
+import { principalKinds } from '../../lib/identity/principal.ts'
 import type { Binding, PermissionConfig } from '../../lib/policy/policy.ts'
 
 export interface RbacConfig {
@@ -21,7 +22,20 @@ export const rbacSchema = [
       required: true,
       default: {},
       keys: text,
-      values: { type: 'record', fields: [{ tools: names }, { prompts: names }, { resources: names }] },
+      values: {
+        type: 'record',
+        fields: [
+          { tools: names },
+          { prompts: names },
+          { resources: names },
+          // All of these the token must have been granted as well.
+          { scopes: names },
+          // Kinds of caller it is for; default: all.
+          { principals: { type: 'array', elements: { type: 'string', one_of: [...principalKinds] } } },
+          // Closed while the list of revocations is more than a minute old.
+          { high_risk: { type: 'boolean' } },
+        ],
+      },
     },
   },
   { roles: { type: 'map', required: true, default: {}, keys: text, values: names } },

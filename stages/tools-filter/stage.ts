@@ -1,17 +1,24 @@
-/** Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. */
+/**
+ * Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. So is
+ * `initialize`, whose answer says which session is this caller's.
+ */
 import { createHash } from 'node:crypto'
 import { newId } from '../../adapters/clock.ts'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { exchange, type ExchangeAnswer } from '../../adapters/loopback/exchange.ts'
+import { SessionTaken } from '../../adapters/redis/sessions.ts'
+import { RedisAway } from '../../adapters/redis/shared-redis.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import type { Call } from '../../lib/context/call.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
+import { opensSession } from '../../lib/context/may-open.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
-import { readAnswer } from '../../lib/mcp/read-answer.ts'
+import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
 import { decide } from '../../lib/policy/decide.ts'
+import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
 export const toolsFilterStage: StageDefinition<ToolsFilterConfig> = {
@@ -26,8 +33,9 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage 
   }
   return async (call, port) => {
     const { target, message } = call
-    if (target?.kind !== 'list' || call.exchangeOf !== undefined) return undefined
-    if (target.of === 'tasks' || message?.kind !== 'request') {
+    const isList = target?.kind === 'list'
+    if (!(isList || opensSession(target)) || call.exchangeOf !== undefined) return undefined
+    if ((isList && target.of === 'tasks') || message?.kind !== 'request') {
       return { refuse: { why: 'list_unreadable', because: 'this kind of list is not trimmed' } }
     }
     if (call.admission === undefined || call.decision?.verdict.allow !== true) {
@@ -35,7 +43,20 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage 
     }
     const asked = await askUpstream(call, port, config, runtime)
     if ('because' in asked) return { refuse: { why: 'upstream_unreachable', because: asked.because } }
-    return trimmed(call, message, target.of, asked, config)
+    // What is no answer passes as its status alone: 404 tells a client its session is gone, 401 and 403 were ours to say.
+    if (asked.status < 200 || asked.status > 299) return { answer: errorStatus(asked.status, message.idRaw) }
+    const answer = readAnswer({
+      status: asked.status,
+      contentType: asked.headers['content-type'],
+      contentEncoding: asked.headers['content-encoding'],
+      body: asked.body,
+      idRaw: asked.idRaw,
+    })
+    if (!answer.ok) return { refuse: { why: 'list_unreadable', because: answer.refusal.why } }
+    if (answer.kind === 'error') return { answer: json(replaceId(answer.bytes, message.idRaw, answer.node)) }
+    return isList
+      ? trimmed(call, message, target.of as ListKind, answer, config)
+      : bound(call, message.idRaw, answer, asked.headers['mcp-session-id'], runtime)
   }
 }
 
@@ -75,28 +96,19 @@ async function ownAddress(port: Port): Promise<string> {
   return `${scheme}://${address.includes(':') ? `[${address}]` : address}:${number}`
 }
 
+type Result = ListAnswer & { readonly kind: 'result' }
+
 function trimmed(
   call: Call,
   message: { readonly idRaw: string; readonly era: 'legacy' | 'modern' },
   of: ListKind,
-  asked: Asked,
+  answer: Result,
   config: ToolsFilterConfig,
 ): StageEnd {
-  const { status, headers, body } = asked
-  // What is no list passes as its status alone: 404 tells a client its session is gone, 401 and 403 were ours to say.
-  if (status < 200 || status > 299) return { answer: errorStatus(status, message.idRaw) }
-  const answer = readAnswer({
-    status,
-    contentType: headers['content-type'],
-    contentEncoding: headers['content-encoding'],
-    body,
-    idRaw: asked.idRaw,
-  })
-  if (!answer.ok) return { refuse: { why: 'list_unreadable', because: answer.refusal.why } }
-  if (answer.kind === 'error') return { answer: json(replaceId(answer.bytes, message.idRaw, answer.node)) }
   const grants = call.decision?.grants
   if (!grants) return { refuse: { why: 'door_closed', missing: ['decision'] } }
-  const list = trimList(answer, of, (entry) => decide(grants, entryTarget(of, entry)).allow, {
+  const now = call.circumstances ?? { areRevocationsStale: false }
+  const list = trimList(answer, of, (entry) => decide(grants, entryTarget(of, entry), now).allow, {
     era: message.era,
     idRaw: message.idRaw,
     maxTtlMs: config.max_ttl_ms,
@@ -104,6 +116,32 @@ function trimmed(
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
   call.listed = { kept: list.kept, withheld: list.withheld }
   return { answer: json(list.bytes) }
+}
+
+/** The session the server opened, noted as this caller's before they learn of it. */
+async function bound(
+  call: Call,
+  idRaw: string,
+  answer: Result,
+  session: string | string[] | undefined,
+  runtime: Runtime,
+): Promise<StageEnd> {
+  const plain = json(replaceId(answer.bytes, idRaw, answer.node))
+  if (session === undefined) return { answer: plain }
+  if (typeof session !== 'string' || !/^[\x21-\x7e]{1,256}$/.test(session)) {
+    return { refuse: { why: 'list_unreadable', because: 'session_id' } }
+  }
+  const { principal, route } = call
+  const sessions = route === undefined ? undefined : runtime.shared.of(route)?.sessions
+  if (!principal || !sessions) return { refuse: { why: 'door_closed', missing: ['principal'] } }
+  try {
+    await sessions.bind(route ?? '', session, ownerOf(principal))
+  } catch (error) {
+    if (error instanceof RedisAway) return { refuse: { why: 'shared_state_away', what: 'sessions' } }
+    if (error instanceof SessionTaken) return { refuse: { why: 'list_unreadable', because: 'session_taken' } }
+    throw error
+  }
+  return { answer: { ...plain, headers: { ...plain.headers, 'mcp-session-id': session } } }
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */
@@ -123,6 +161,6 @@ function entryTarget(of: ListKind, entry: ListEntry): Target {
 const json = (body: Uint8Array): Answer => ({ status: 200, headers: { 'content-type': 'application/json' }, body })
 
 function errorStatus(status: number, idRaw: string): Answer {
-  const message = status === 404 ? 'session not found' : 'the server did not give a list'
+  const message = status === 404 ? 'session not found' : 'the server did not answer as it should'
   return errorAnswer(status >= 400 ? status : 502, { code: status === 404 ? -32001 : -31502, message }, idRaw)
 }

@@ -14,7 +14,7 @@ const complete = (): Call => ({
   decision: {
     id: 'd',
     verdict: { allow: true, rule: 'a:b' },
-    grants: { roles: [], permissions: [] },
+    grants: { roles: [], permissions: [], barred: [], highRisk: [] },
     policyDigest: 'p',
   },
   admission: { seq: 1 },
@@ -43,6 +43,11 @@ describe('mayOpen', () => {
     ['no admission', (call) => delete call.admission, 'admission'],
     ['credentials still there', (call) => (call.clientCredentialsRemoved = false), 'credentials_removed'],
     ['a list on its first way through', (call) => (call.target = { kind: 'list', of: 'tools' }), 'list_filtered'],
+    [
+      'a session being opened on its first way through',
+      (call) => (call.target = { kind: 'session', method: 'initialize' }),
+      'session_bound',
+    ],
     ['a stage too few', (call) => call.stages.pop(), 'stages'],
     ['stages in another order', (call) => call.stages.reverse(), 'stages'],
   ])('stays closed with %s', (_note, change, missing) => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Principal } from '../../../../lib/identity/principal.ts'
 import type { Target } from '../../../../lib/mcp/methods.ts'
 import { decide, grantsOf } from '../../../../lib/policy/decide.ts'
+import { principalOf } from '../../../support/principal-of.ts'
 import { compilePolicy } from '../../../../lib/policy/policy.ts'
 
 const policy = compilePolicy({
@@ -24,21 +25,12 @@ const policy = compilePolicy({
 })
 
 const principal = (claims: Record<string, unknown>, more: Partial<Principal> = {}): Principal => ({
-  id: 'https://idp|bob',
-  issuer: 'https://idp',
-  subject: 'bob',
-  name: undefined,
-  client: undefined,
-  scopes: new Set(),
-  actors: [],
-  tokenId: undefined,
-  expiresAtS: 0,
-  claims,
+  ...principalOf({ sub: 'bob', ...claims }),
   ...more,
 })
 
-const asks = (who: Principal, target: Target): string => {
-  const verdict = decide(grantsOf(who, policy), target)
+const asks = (who: Principal, target: Target, now = { areRevocationsStale: false }): string => {
+  const verdict = decide(grantsOf(who, policy), target, now)
   return verdict.allow ? `allow ${verdict.rule}` : `deny ${verdict.reason}`
 }
 
@@ -99,7 +91,7 @@ describe('decide', () => {
     ['a list of tools', reader, { kind: 'list', of: 'tools' }, 'allow list'],
     ['initialize', principal({}), { kind: 'session', method: 'initialize' }, 'allow session'],
     ['an unknown method', admin, { kind: 'unknown', method: 'tools/exec' }, 'deny method_unknown'],
-    ['a tool for nobody in particular', principal({}), { kind: 'tool', name: 'get_issue' }, 'deny no_role'],
+    ['a tool for nobody in particular', principal({}), { kind: 'tool', name: 'get_issue' }, 'deny scope_missing'],
     [
       'a role by scope',
       principal({}, { scopes: new Set(['jira.read']) }),
@@ -112,9 +104,9 @@ describe('decide', () => {
       'a subject in the claim `client`',
       principal({ client: 'ci' }),
       { kind: 'tool', name: 'get_issue' },
-      'deny no_role',
+      'deny scope_missing',
     ],
-    ['one word of a group name', principal({ groups: 'Readers' }), { kind: 'tool', name: 'get_issue' }, 'deny no_role'],
+    ['one word of a group name', principal({ groups: 'Readers' }), { kind: 'tool', name: 'get_issue' }, 'deny scope_missing'],
     [
       'a group claim that is one string',
       principal({ groups: 'admins' }),
