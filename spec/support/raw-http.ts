@@ -33,10 +33,14 @@ export interface RawRequest {
   readonly timeoutMs?: number
 }
 
-/** Sends one request on a connection of its own and reads until the other side closes it. */
-export async function sendRaw(origin: string, request: RawRequest): Promise<RawAnswer> {
+/**
+ * Sends one request on a connection of its own and reads until the other side closes it.
+ *
+ * @param name the Host header, where it is not the origin's
+ */
+export async function sendRaw(origin: string, request: RawRequest, name?: string): Promise<RawAnswer> {
   const { hostname, port, host } = new URL(origin)
-  return parseAnswer(await talk(hostname, Number(port), bytesOf(request, host), request.timeoutMs ?? 20_000))
+  return parseAnswer(await talk(hostname, Number(port), bytesOf(request, name ?? host), request.timeoutMs ?? 20_000))
 }
 
 /** The bytes of a request. */
