@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what the suite adds to a call, in one run on this machine: both shapes, 1 and 32 connections, on the
- * embedded gateway and on Kong where there is one; and the memory of the plugin server.
+ * embedded gateway and on Kong where there is one; the memory of the plugin server; and what verifying a token costs it.
  *
  *   --seconds N   how long each measurement lasts, default 2
  *   --rounds N    bare host, six plugins and bundle in turn, so often; medians are shown; default 3
@@ -18,6 +18,7 @@ import { stringify } from 'yaml'
 import { type Host, type HostOptions, startEmbeddedHost } from '../../embedded/host.ts'
 import { hasKong, startKongHost } from '../../embedded/kong-host.ts'
 import { freePort } from '../../embedded/world.ts'
+import { benchVerification } from './verification.ts'
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '2' }, rounds: { type: 'string', default: '3' } },
@@ -45,6 +46,7 @@ try {
   console.log(
     `\n${cpus().length} cores (${cpus()[0]?.model ?? '?'}), load generator, upstream and gateway share them; ${rounds} rounds of ${values.seconds} s\n`,
   )
+  await benchVerification()
   await bench('embedded gateway', startEmbeddedHost, Number(printed.toString()))
   if (hasKong()) await bench('kong', startKongHost, Number(printed.toString()))
   else console.log('kong: skipped, there is no kong on the PATH')
@@ -136,7 +138,14 @@ async function startIssuer(): Promise<{ issuer: string; token: string; close(): 
 function configuration(upstreamPort: number): string {
   const oauth = {
     resource: 'http://bench/mcp',
-    issuers: [{ issuer: idp.issuer, jwks_uri: `${idp.issuer}/jwks`, algorithms: ['ES256'] }],
+    issuers: [
+      {
+        issuer: idp.issuer,
+        jwks_uri: `${idp.issuer}/jwks`,
+        algorithms: ['ES256'],
+        private_hosts: ['127.0.0.1'],
+      },
+    ],
   }
   const rbac = {
     permissions: { 'bench:read': { tools: ['get_*', 'list_*'] }, 'bench:write': { tools: ['create_issue'] } },
