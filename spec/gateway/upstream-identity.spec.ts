@@ -79,7 +79,7 @@ describe.skipIf(skipReason)('an upstream', () => {
   }
 
   describe.each(routes)('behind %s', (route) => {
-    it('gets none of the client’s credentials and claims', async () => {
+    it('T48 T49 gets none of the client’s credentials and claims', async () => {
       const { name, args } = tools[route]
       const token = await gateway.tokenOf('bob')
       const forged = [...planted, ...kongOwn].map((line) => [line, `canary-${line}`] as const)
@@ -106,7 +106,7 @@ describe.skipIf(skipReason)('an upstream', () => {
       for (const part of token.split('.').slice(1)) expect(everything).not.toContain(part)
     })
 
-    it('gets the names of the gateway’s own headers from the gateway alone, once each', async () => {
+    it('T49 gets the names of the gateway’s own headers from the gateway alone, once each', async () => {
       const { received } = await use(route)
       const own = received?.headers
         .map(([name]) => name.toLowerCase())
@@ -130,7 +130,7 @@ describe.skipIf(skipReason)('an upstream', () => {
       expect(header(received, 'x-mcp-tool')).toBe(tools[route].name)
     })
 
-    it('gets a token for this one call that it can verify, and that agrees with the record', async () => {
+    it('T48 gets a token for this one call that it can verify, and that agrees with the record', async () => {
       const startedS = Math.floor(Date.now() / 1000)
       const { received } = await use(route)
       const keys = createRemoteJWKSet(new URL(`${gateway.gateway}/.well-known/mcp-gateway/jwks.json`))
