@@ -44,8 +44,7 @@ export class RedisServer {
   static async start(...options: readonly string[]): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-redis-'))
     const server = new RedisServer(await freePort(), folder, options)
-    await server.startAgain()
-    return server
+    return orStopped(server, () => server.startAgain())
   }
 
   get url(): string {
@@ -129,10 +128,11 @@ export class RedisCluster {
       )
     }
     const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
-    await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { timeout: 30_000 })
     const cluster = new RedisCluster(nodes)
-    await cluster.untilWhole()
-    return cluster
+    return orStopped(cluster, async () => {
+      await run('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes'], { timeout: 30_000 })
+      await cluster.untilWhole()
+    })
   }
 
   /** Comma-separated, as the configuration takes it. */
@@ -163,8 +163,13 @@ export class RedisCluster {
   /** Adds a node that has what a master has, and takes over when that is gone. Whoever asks for it stops it. */
   async addReplica(master: RedisServer): Promise<RedisServer> {
     const replica = await startNode()
+    return orStopped(replica, () => this.#follow(replica, master))
+  }
+
+  async #follow(replica: RedisServer, master: RedisServer): Promise<void> {
     const id = await master.cli('CLUSTER', 'MYID')
-    await replica.cli('CLUSTER', 'MEET', '127.0.0.1', String(master.port))
+    const busPort = /:\d+@(\d+),? [^ ]*myself/.exec(await master.cli('CLUSTER', 'NODES'))?.[1] ?? ''
+    await replica.cli('CLUSTER', 'MEET', '127.0.0.1', String(master.port), busPort)
     await eventually(
       () => replica.cli('CLUSTER', 'REPLICATE', id),
       (answer) => answer === 'OK',
@@ -183,11 +188,21 @@ export class RedisCluster {
         20_000,
       )
     }
-    return replica
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()))
+  }
+}
+
+/** What was begun and did not come about leaves no process behind. */
+async function orStopped<T extends { stop(): Promise<void> }>(started: T, begin: () => Promise<void>): Promise<T> {
+  try {
+    await begin()
+    return started
+  } catch (error) {
+    await started.stop()
+    throw error
   }
 }
 
