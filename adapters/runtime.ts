@@ -1,4 +1,6 @@
 /** What all plugins of one plugin server share: one process is one Kong node (architecture.md, rule 6). */
+import type { CompileCondition } from '../lib/policy/condition.ts'
+import { noConditions } from '../lib/policy/policy.ts'
 import { Calls } from './calls.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Consumers } from './kong/consumers.ts'
@@ -7,6 +9,7 @@ import { Issuers } from './jwks/issuers.ts'
 import { Passes } from './loopback/passes.ts'
 import { operationalLog } from './operational-log.ts'
 import { Recorders } from './audit-sink/recorders.ts'
+import { PolicyFiles } from './policy/policy-files.ts'
 import { SharedStates } from './shared-state.ts'
 import { SigningKeys } from './token/signing-keys.ts'
 
@@ -20,6 +23,8 @@ export interface Runtime {
   readonly signingKeys: SigningKeys
   readonly shared: SharedStates
   readonly consumers: Consumers
+  readonly policyFiles: PolicyFiles
+  readonly compileCondition: CompileCondition
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
 }
 
@@ -37,6 +42,8 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
     signingKeys: new SigningKeys(),
     shared: new SharedStates(clock, log),
     consumers: new Consumers(clock),
+    policyFiles: new PolicyFiles(clock, log),
+    compileCondition: noConditions,
     log,
   }
 }

@@ -5,6 +5,7 @@ import type { Refusal } from '../context/refusal.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
+import type { Verdict } from '../policy/decide.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
 /**
@@ -149,15 +150,28 @@ function who({ id, subject, issuer, tenant, name, authTimeS, authMethods }: Prin
 function decisionOf(call: Call): JsonObject {
   const { decision } = call
   if (!decision) return {}
-  const { verdict } = decision
+  const { verdict, shadow } = decision
   return {
     id: decision.id,
-    effect: verdict.allow ? 'allow' : 'deny',
-    ...(verdict.allow ? { rule: verdict.rule } : { reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }),
+    ...verdictOf(verdict),
     roles: decision.grants.roles,
     policy_sha256: decision.policyDigest,
+    ...(shadow === undefined
+      ? {}
+      : {
+          shadow: {
+            ...verdictOf(shadow.verdict),
+            policy_sha256: shadow.policyDigest,
+            differs: shadow.verdict.allow !== verdict.allow,
+          },
+        }),
   }
 }
+
+const verdictOf = (verdict: Verdict): JsonObject =>
+  verdict.allow
+    ? { effect: 'allow', rule: verdict.rule }
+    : { effect: 'deny', reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }
 
 /** What a target is called in one line: `tool delete_issue`, `resource jira://issue/1`. */
 export function targetName(target: Target): string {

@@ -25,12 +25,14 @@ export interface HttpRequest {
  *
  * @property id           unguessable, names this decision in the record, the denial and the upstream's token
  * @property policyDigest the policy's version
+ * @property shadow       what a policy that decides nothing would have said
  */
 export interface Decision {
   readonly id: string
   readonly verdict: Verdict
   readonly grants: Grants
   readonly policyDigest: string
+  readonly shadow?: { readonly verdict: Verdict; readonly policyDigest: string }
 }
 
 /** Proof that the call is on record. @property seq the record's number in its trail */

@@ -1,8 +1,9 @@
 /** The one decision function: calls, lists, and every other way to a tool, prompt or resource go through it. */
 import { words } from '../identity/claims.ts'
-import type { Principal } from '../identity/principal.ts'
+import type { Principal, PrincipalKind } from '../identity/principal.ts'
 import type { Target } from '../mcp/methods.ts'
-import type { Binding, Permission, Policy } from './policy.ts'
+import type { Condition, ConditionContext, ConditionResult } from './condition.ts'
+import type { Binding, NameKind, Permission, Policy } from './policy.ts'
 
 /**
  * What the policy says to one target.
@@ -26,6 +27,12 @@ export type DenialReason =
   | 'resource_not_granted'
   | 'task_not_supported'
   | 'method_unknown'
+  /** A deny rule says so, whatever allows it. */
+  | 'rule_denied'
+  /** A permission would open it, and its condition is not true of this. */
+  | 'condition_not_met'
+  /** A condition could not be evaluated: nobody can say that it is true, so it counts as whatever refuses. */
+  | 'condition_failed'
   /** A permission would open it to a caller whose groups (or another claim) were known; the provider left them out. */
   | 'claims_unknown'
   /** A permission would open it to another kind of caller, such as a person who is there themselves. */
@@ -35,32 +42,35 @@ export type DenialReason =
   /** It is high-risk, and nobody has been able to say for a minute who is revoked. */
   | 'revocations_stale'
 
-/** A permission that something other than its patterns keeps from a caller. */
-export interface Barred {
-  readonly permission: Permission
+/** Why a permission is not a caller's, though something of theirs leads to it. */
+export interface Bar {
   readonly by: 'claims_unknown' | 'principal_kind' | 'scope_missing'
   readonly scopes?: readonly string[]
 }
 
 /**
- * What a caller holds under a policy: worked out once per caller, asked for each tool of a list.
+ * What a caller holds under a policy. The same object for everybody who holds the same.
  *
- * @property highRisk what the policy marks as high-risk, whoever holds it: a second, broader permission is no way around
+ * @property held   permissions by name
+ * @property barred the same for those that something keeps from them
  */
 export interface Grants {
+  readonly policy: Policy
+  readonly kind: PrincipalKind
   readonly roles: readonly string[]
-  readonly permissions: readonly Permission[]
-  readonly barred: readonly Barred[]
-  readonly highRisk: readonly Permission[]
+  readonly held: ReadonlySet<string>
+  readonly barred: ReadonlyMap<string, Bar>
 }
 
 /**
  * What is true of the moment rather than of the caller.
  *
  * @property areRevocationsStale the list of who is revoked is older than it may be for what is high-risk
+ * @property conditions          what conditions are asked about; without it, one that has to be evaluated fails
  */
 export interface Circumstances {
   readonly areRevocationsStale: boolean
+  readonly conditions?: ConditionContext
 }
 
 /**
@@ -77,15 +87,13 @@ export function decide(grants: Grants, target: Target, now: Circumstances): Verd
     case 'list':
       return target.of === 'tasks' ? denied('task_not_supported', []) : { allow: true, rule: 'list' }
     case 'tool':
-      return target.asTask === true
-        ? denied('task_not_supported', [])
-        : granted(grants, (permission) => permission.tools(target.name), 'tool_not_granted', now)
+      return target.asTask === true ? denied('task_not_supported', []) : granted(grants, 'tools', target.name, now)
     case 'prompt':
-      return granted(grants, (permission) => permission.prompts(target.name), 'prompt_not_granted', now)
+      return granted(grants, 'prompts', target.name, now)
     case 'resource':
-      return granted(grants, (permission) => permission.resources(target.uri), 'resource_not_granted', now)
+      return granted(grants, 'resources', target.uri, now)
     case 'resource_template':
-      return granted(grants, (permission) => permission.resources(target.uriTemplate), 'resource_not_granted', now)
+      return granted(grants, 'resources', target.uriTemplate, now)
     case 'completion':
       return decide(grants, target.of, now)
     case 'subscription':
@@ -100,41 +108,65 @@ export function decide(grants: Grants, target: Target, now: Circumstances): Verd
 /** What the caller's claims give under a policy, and what they would give if something else were different. */
 export function grantsOf(principal: Principal, policy: Policy): Grants {
   const roles = new Set<string>()
-  const missed: { readonly role: string; readonly by: Barred['by']; readonly scopes: readonly string[] }[] = []
+  const missed: { readonly role: string; readonly bar: Bar }[] = []
   for (const binding of policy.bindings) {
     const { claim, value, role, issuer } = binding
     if (issuer !== undefined && issuer !== principal.issuer) continue
     if (holds(principal, binding)) roles.add(role)
-    else if (principal.unknownClaims.has(claim)) missed.push({ role, by: 'claims_unknown', scopes: [] })
-    else if (claim === 'scope') missed.push({ role, by: 'scope_missing', scopes: [value] })
+    else if (principal.unknownClaims.has(claim)) missed.push({ role, bar: { by: 'claims_unknown' } })
+    else if (claim === 'scope') missed.push({ role, bar: { by: 'scope_missing', scopes: [value] } })
   }
-  const permissions = new Map<string, Permission>()
-  const barred: Barred[] = []
-  for (const permission of [...roles].flatMap((role) => policy.permissionsOf.get(role) ?? [])) {
+  // Thousands of people hold what a handful of sets of roles give them: one object for each set.
+  const scopes = policy.scopes.filter((scope) => principal.scopes.has(scope))
+  const key = JSON.stringify([principal.kind, [...roles], missed, scopes])
+  const known = grantsByPolicy.get(policy) ?? new Map<string, Grants>()
+  grantsByPolicy.set(policy, known)
+  const found = known.get(key)
+  if (found) return found
+  if (known.size >= maxGrants) known.clear()
+  const grants = collect(principal, policy, [...roles], missed)
+  known.set(key, grants)
+  return grants
+}
+
+const grantsByPolicy = new WeakMap<Policy, Map<string, Grants>>()
+const maxGrants = 2_000
+
+function collect(
+  principal: Principal,
+  policy: Policy,
+  roles: readonly string[],
+  missed: readonly { readonly role: string; readonly bar: Bar }[],
+): Grants {
+  const held = new Set<string>()
+  const barred = new Map<string, Bar>()
+  for (const permission of roles.flatMap((role) => policy.permissionsOf.get(role) ?? [])) {
     const bar = barOf(permission, principal)
-    if (bar) barred.push(bar)
-    else permissions.set(permission.name, permission)
+    if (bar) barred.set(permission.name, bar)
+    else held.add(permission.name)
   }
-  for (const { role, by, scopes } of missed) {
+  for (const { role, bar } of missed) {
     for (const permission of policy.permissionsOf.get(role) ?? []) {
-      const bar = barOf(permission, principal)
+      const own = barOf(permission, principal)
       // A token with more scopes helps only where nothing else is in the way.
-      if (bar?.by === 'principal_kind') barred.push(bar)
-      else if (by === 'scope_missing')
-        barred.push({ permission, by, scopes: [...new Set([...scopes, ...permission.scopes])] })
-      else barred.push({ permission, by })
+      const nearest =
+        own?.by === 'principal_kind'
+          ? own
+          : bar.scopes
+            ? { ...bar, scopes: [...new Set([...bar.scopes, ...permission.scopes])] }
+            : bar
+      if (barred.get(permission.name)?.by !== 'scope_missing') barred.set(permission.name, nearest)
     }
   }
-  return { roles: [...roles], permissions: [...permissions.values()], barred, highRisk: policy.highRisk }
+  return { policy, kind: principal.kind, roles, held, barred }
 }
 
 /** What keeps a caller who has the role for a permission from using it. */
-function barOf(permission: Permission, principal: Principal): Barred | undefined {
-  if (permission.principals && !permission.principals.includes(principal.kind))
-    return { permission, by: 'principal_kind' }
+function barOf(permission: Permission, principal: Principal): Bar | undefined {
+  if (permission.principals && !permission.principals.includes(principal.kind)) return { by: 'principal_kind' }
   return permission.scopes.every((scope) => principal.scopes.has(scope))
     ? undefined
-    : { permission, by: 'scope_missing', scopes: permission.scopes }
+    : { by: 'scope_missing', scopes: permission.scopes }
 }
 
 function holds(principal: Principal, { claim, value }: Binding): boolean {
@@ -163,21 +195,51 @@ function holds(principal: Principal, { claim, value }: Binding): boolean {
   }
 }
 
-function granted(
-  grants: Grants,
-  opens: (permission: Permission) => boolean,
-  otherwise: DenialReason,
-  now: Circumstances,
-): Verdict {
-  const found = grants.permissions.find(opens)
-  if (found && !(now.areRevocationsStale && grants.highRisk.some(opens))) return { allow: true, rule: found.name }
-  const tried = grants.permissions.map((permission) => permission.name)
-  if (found) return denied('revocations_stale', tried)
-  const barred = grants.barred.filter(({ permission }) => opens(permission))
+const notGranted = {
+  tools: 'tool_not_granted',
+  prompts: 'prompt_not_granted',
+  resources: 'resource_not_granted',
+} as const
+
+/**
+ * Denies are asked first and beat everything; then the permissions the caller holds, in the order of the policy; what is
+ * left is the nearest reason. A condition that depends on arguments nobody has given yet hides nothing: a list shows what
+ * some call may do.
+ */
+function granted(grants: Grants, kind: NameKind, name: string, now: Circumstances): Verdict {
+  const about = grants.policy.about(kind, name)
+  const ask = (condition: Condition): ConditionResult =>
+    now.conditions === undefined
+      ? 'error'
+      : condition.evaluate({ ...now.conditions, tool: { name, kind: kind.slice(0, -1) } }).result
+  for (const rule of about.denies) {
+    if (rule.principals && !rule.principals.includes(grants.kind)) continue
+    if (rule.roles && !rule.roles.some((role) => grants.roles.includes(role))) continue
+    const result = rule.when === undefined ? 'true' : ask(rule.when)
+    if (result === 'true') return denied('rule_denied', [rule.name])
+    if (result === 'error') return denied('condition_failed', [rule.name])
+  }
+  const tried: string[] = []
+  let failure: DenialReason | undefined
+  for (const permission of about.permissions) {
+    if (!grants.held.has(permission.name)) continue
+    tried.push(permission.name)
+    const result = permission.when === undefined ? 'true' : ask(permission.when)
+    if (result === 'true' || result === 'unknown') {
+      return now.areRevocationsStale && about.isHighRisk
+        ? denied('revocations_stale', tried)
+        : { allow: true, rule: permission.name }
+    }
+    failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
+  }
   // What the caller can do something about comes first.
-  const nearest = barred.find(({ by }) => by === 'scope_missing') ?? barred[0]
-  if (!nearest) return denied(grants.roles.length === 0 ? 'no_role' : otherwise, tried)
-  return denied(nearest.by, [...tried, nearest.permission.name], nearest.scopes)
+  const barred = about.permissions
+    .map(({ name: barredName }) => ({ name: barredName, bar: grants.barred.get(barredName) }))
+    .filter((one): one is { name: string; bar: Bar } => one.bar !== undefined)
+  const nearest = barred.find(({ bar }) => bar.by === 'scope_missing') ?? barred[0]
+  if (nearest) return denied(nearest.bar.by, [...tried, nearest.name], nearest.bar.scopes)
+  if (failure) return denied(failure, tried)
+  return denied(grants.roles.length === 0 ? 'no_role' : notGranted[kind], [...grants.held])
 }
 
 function every(grants: Grants, uris: readonly string[], taskIds: readonly string[], now: Circumstances): Verdict {

@@ -1,34 +1,60 @@
 /** The policy of one MCP server as the administrator writes it, and its compiled form. */
 import { createHash } from 'node:crypto'
-import type { PrincipalKind } from '../identity/principal.ts'
+import { type PrincipalKind, principalKinds } from '../identity/principal.ts'
+import type { CompileCondition, Condition } from './condition.ts'
+import { type Matcher, matcherOf, resourceMatcherOf } from './match.ts'
+
+/** What a rule is about. Names are exact, or globs with `*` (any run of characters) and `?` (one character). */
+export interface TargetsConfig {
+  readonly tools?: readonly string[]
+  readonly prompts?: readonly string[]
+  /** Exact URIs, or prefixes that end in `*`. */
+  readonly resources?: readonly string[]
+}
 
 /**
- * What one permission opens. Names are exact, or globs with `*` (any run of characters) and `?` (one character).
+ * What one permission opens.
  *
- * @property resources  exact URIs, or prefixes that end in `*`
  * @property scopes     what the token must have been granted as well, all of it: a role says what a person may do, a
  *                      scope what they let this agent do
  * @property principals kinds of caller it is for; default: all. `[human]` asks for a person who is there themselves
  * @property high_risk  closed while nobody can say who has been revoked in the last minute
+ * @property when       a condition in CEL: the permission opens only what it is true of
  */
-export interface PermissionConfig {
-  readonly tools?: readonly string[]
-  readonly prompts?: readonly string[]
-  readonly resources?: readonly string[]
+export interface PermissionConfig extends TargetsConfig {
   readonly scopes?: readonly string[]
   readonly principals?: readonly PrincipalKind[]
   readonly high_risk?: boolean
+  readonly when?: string
+}
+
+/**
+ * What is denied whatever allows it.
+ *
+ * @property name       what records call it
+ * @property roles      for callers who hold one of these; default: everybody
+ * @property principals for these kinds of caller; default: all
+ * @property when       a condition in CEL; default: always. One that fails denies
+ */
+export interface DenyConfig extends TargetsConfig {
+  readonly name: string
+  readonly roles?: readonly string[]
+  readonly principals?: readonly PrincipalKind[]
+  readonly when?: string
 }
 
 /**
  * - `permissions`: name (such as `jira:read`) -> what it opens
- * - `roles`: role -> permission names; `jira:*` names every permission that starts with `jira:`
+ * - `roles`: role -> permission names; `jira:*` names every permission that starts with `jira:`; a name without a colon is
+ *   another role, whose permissions it has as well
  * - `bindings`: which claim values give which role; a claim is read as a string, words or an array
+ * - `deny`: beats every permission
  */
 export interface PolicyConfig {
   readonly permissions: Readonly<Record<string, PermissionConfig>>
   readonly roles: Readonly<Record<string, readonly string[]>>
   readonly bindings: readonly Binding[]
+  readonly deny?: readonly DenyConfig[]
 }
 
 /** @property issuer where the route has several: whose claim it must be; without one, any of them will do */
@@ -39,126 +65,230 @@ export interface Binding {
   readonly issuer?: string
 }
 
-/** One permission, its patterns compiled. */
-export interface Permission {
-  readonly name: string
+/** What kind of name a rule is asked about. */
+export type NameKind = 'tools' | 'prompts' | 'resources'
+
+interface Targets {
   readonly tools: Matcher
   readonly prompts: Matcher
   readonly resources: Matcher
+}
+
+/** One permission, its patterns and its condition compiled. */
+export interface Permission extends Targets {
+  readonly name: string
   readonly scopes: readonly string[]
   readonly principals: readonly PrincipalKind[] | undefined
   readonly isHighRisk: boolean
+  readonly when: Condition | undefined
 }
 
-export type Matcher = (name: string) => boolean
+/** One deny rule, compiled. */
+export interface Deny extends Targets {
+  readonly name: string
+  readonly roles: readonly string[] | undefined
+  readonly principals: readonly PrincipalKind[] | undefined
+  readonly when: Condition | undefined
+}
 
-/** @property digest SHA-256 of the policy's canonical text, in hex: names the version in every decision */
+/** The rules that are about one name, whoever asks, in the order of the policy. */
+export interface Candidates {
+  readonly permissions: readonly Permission[]
+  readonly denies: readonly Deny[]
+  readonly isHighRisk: boolean
+}
+
+/**
+ * @property digest   SHA-256 of the policy's canonical text, in hex: names the version in every decision
+ * @property scopes   every scope a permission or binding speaks of
+ * @property hasConditions there is a condition somewhere, so what they are asked about has to be put together
+ * @property readsRequest a condition reads something of the HTTP request, which has to be asked for
+ */
 export interface Policy {
   readonly digest: string
   readonly bindings: readonly Binding[]
   readonly permissionsOf: ReadonlyMap<string, readonly Permission[]>
-  readonly highRisk: readonly Permission[]
+  readonly scopes: readonly string[]
+  readonly hasConditions: boolean
+  readonly readsRequest: boolean
+  about(kind: NameKind, name: string): Candidates
 }
+
+/** Where there is nothing that could evaluate a condition. */
+export const noConditions: CompileCondition = () => ({ ok: false, fault: 'conditions are not available here' })
 
 /**
  * Compiles a policy.
  *
- * @throws Error naming every fault at once: a role of unknown permissions, a binding to an unknown role, an empty pattern
+ * @param compile turns the text of a condition into one
+ * @throws Error naming every fault at once: a role of unknown permissions, roles that inherit in a circle, a binding to an
+ *         unknown role, an empty pattern, a condition that cannot be
  */
-export function compilePolicy(config: PolicyConfig): Policy {
+export function compilePolicy(config: PolicyConfig, compile: CompileCondition = noConditions): Policy {
   const faults: string[] = []
   const permissions = new Map<string, Permission>()
   for (const [name, opens] of Object.entries(config.permissions)) {
     if (!/^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)+$/.test(name)) {
       faults.push(`permission \`${name}\`: write it as namespace and name, such as \`jira:read\``)
     }
-    const lists = { tools: opens.tools ?? [], prompts: opens.prompts ?? [], resources: opens.resources ?? [] }
-    for (const [kind, patterns] of Object.entries(lists)) {
-      if (patterns.includes('')) faults.push(`permission \`${name}\`: an empty pattern in ${kind} matches nothing`)
-    }
-    for (const pattern of lists.resources) {
-      const star = pattern.indexOf('*')
-      if (star !== -1 && star !== pattern.length - 1) {
-        faults.push(`permission \`${name}\`: resource \`${pattern}\` may have one \`*\`, at its end`)
-      }
-    }
     permissions.set(name, {
       name,
-      tools: matcherOf(lists.tools),
-      prompts: matcherOf(lists.prompts),
-      resources: resourceMatcherOf(lists.resources),
+      ...targetsOf(`permission \`${name}\``, opens, faults),
       scopes: opens.scopes ?? [],
-      principals: opens.principals?.length ? opens.principals : undefined,
+      principals: kindsOf(`permission \`${name}\``, opens.principals, faults),
       isHighRisk: opens.high_risk === true,
+      when: conditionOf(`permission \`${name}\``, opens.when, compile, faults),
     })
   }
-  const permissionsOf = new Map<string, readonly Permission[]>()
-  for (const [role, names] of Object.entries(config.roles)) {
-    const granted = new Map<string, Permission>()
-    for (const name of names) {
-      const found = name.endsWith(':*')
-        ? [...permissions.values()].filter((permission) => permission.name.startsWith(name.slice(0, -1)))
-        : [permissions.get(name)].filter((permission) => permission !== undefined)
-      if (found.length === 0) faults.push(`role \`${role}\`: there is no permission \`${name}\``)
-      for (const permission of found) granted.set(permission.name, permission)
-    }
-    permissionsOf.set(role, [...granted.values()])
-  }
+  const permissionsOf = expandRoles(config.roles, permissions, faults)
   for (const { claim, value, role } of config.bindings) {
     if (!permissionsOf.has(role)) faults.push(`binding of ${claim} \`${value}\`: there is no role \`${role}\``)
   }
+  const denies = (config.deny ?? []).map((rule): Deny => {
+    const at = `deny \`${rule.name}\``
+    if (!rule.tools?.length && !rule.prompts?.length && !rule.resources?.length) {
+      faults.push(`${at}: name the tools, prompts or resources it is about`)
+    }
+    for (const role of rule.roles ?? [])
+      if (!permissionsOf.has(role)) faults.push(`${at}: there is no role \`${role}\``)
+    return {
+      name: rule.name,
+      ...targetsOf(at, rule, faults),
+      roles: rule.roles?.length ? rule.roles : undefined,
+      principals: kindsOf(at, rule.principals, faults),
+      when: conditionOf(at, rule.when, compile, faults),
+    }
+  })
+  const names = denies.map(({ name }) => name)
+  for (const name of new Set(names.filter((one, at) => names.indexOf(one) !== at))) {
+    faults.push(`deny \`${name}\`: there are two of this name, and records could not tell them apart`)
+  }
   if (faults.length > 0) throw new Error(faults.join('; '))
-  const highRisk = [...permissions.values()].filter(({ isHighRisk }) => isHighRisk)
-  return { digest: digestOf(config), bindings: config.bindings, permissionsOf, highRisk }
-}
-
-/** Matches a name against exact names and globs; case matters, nothing is normalized. */
-function matcherOf(patterns: readonly string[]): Matcher {
-  const exact = new Set(patterns.filter((pattern) => !/[*?]/.test(pattern)))
-  const globs = patterns.filter((pattern) => /[*?]/.test(pattern))
-  return (name) => exact.has(name) || globs.some((glob) => matchesGlob(name, glob))
+  const all = [...permissions.values()]
+  return {
+    digest: digestOf(config),
+    bindings: config.bindings,
+    permissionsOf,
+    scopes: [
+      ...new Set([
+        ...all.flatMap(({ scopes }) => scopes),
+        ...config.bindings.filter(({ claim }) => claim === 'scope').map(({ value }) => value),
+      ]),
+    ],
+    hasConditions: [...all, ...denies].some(({ when }) => when !== undefined),
+    readsRequest: [...all, ...denies].some(({ when }) => when !== undefined && /\brequest\b/.test(when.expression)),
+    about: rememberCandidates(all, denies),
+  }
 }
 
 /**
- * Does a whole name match a glob? `*` stands for any run of characters, `?` for one UTF-16 unit.
- * Greedy with one point to fall back to, so hostile names cost no more than name times glob.
+ * Which rules are about a name is worked out once for each name: with thousands of rules a call asks a handful.
+ *
+ * Names are the client's to invent, so a bounded number is remembered.
  */
-export function matchesGlob(name: string, glob: string): boolean {
-  let at = 0
-  let inGlob = 0
-  let star = -1
-  let retryAt = 0
-  while (at < name.length) {
-    if (glob[inGlob] === '*') {
-      star = inGlob++
-      retryAt = at
-    } else if (inGlob < glob.length && (glob[inGlob] === '?' || glob[inGlob] === name[at])) {
-      inGlob++
-      at++
-    } else if (star !== -1) {
-      inGlob = star + 1
-      at = ++retryAt
-    } else {
-      return false
+function rememberCandidates(permissions: readonly Permission[], denies: readonly Deny[]): Policy['about'] {
+  const known: Record<NameKind, Map<string, Candidates>> = {
+    tools: new Map(),
+    prompts: new Map(),
+    resources: new Map(),
+  }
+  return (kind, name) => {
+    const found = known[kind].get(name)
+    if (found) return found
+    const open = permissions.filter((permission) => permission[kind](name))
+    const candidates: Candidates = {
+      permissions: open,
+      denies: denies.filter((rule) => rule[kind](name)),
+      isHighRisk: open.some(({ isHighRisk }) => isHighRisk),
+    }
+    if (known[kind].size >= maxRemembered) known[kind].clear()
+    known[kind].set(name, candidates)
+    return candidates
+  }
+}
+
+const maxRemembered = 20_000
+
+function targetsOf(at: string, opens: TargetsConfig, faults: string[]): Targets {
+  const lists = { tools: opens.tools ?? [], prompts: opens.prompts ?? [], resources: opens.resources ?? [] }
+  for (const [kind, patterns] of Object.entries(lists)) {
+    if (patterns.includes('')) faults.push(`${at}: an empty pattern in ${kind} matches nothing`)
+  }
+  for (const pattern of lists.resources) {
+    const star = pattern.indexOf('*')
+    if (star !== -1 && star !== pattern.length - 1) {
+      faults.push(`${at}: resource \`${pattern}\` may have one \`*\`, at its end`)
     }
   }
-  while (glob[inGlob] === '*') inGlob++
-  return inGlob === glob.length
+  return {
+    tools: matcherOf(lists.tools),
+    prompts: matcherOf(lists.prompts),
+    resources: resourceMatcherOf(lists.resources),
+  }
 }
 
-/**
- * Matches a resource URI against exact URIs and prefixes.
- *
- * Servers differ in how they resolve dots and percent-encoding, so under a prefix (even under `*` alone) a URI with
- * either is never taken to be inside it.
- */
-function resourceMatcherOf(patterns: readonly string[]): Matcher {
-  const exact = new Set(patterns.filter((pattern) => !pattern.endsWith('*')))
-  const prefixes = patterns.filter((pattern) => pattern.endsWith('*')).map((pattern) => pattern.slice(0, -1))
-  return (uri) =>
-    exact.has(uri) ||
-    (!/(^|[/\\])\.{1,2}($|[/\\?#;])|%|\\|[\u0000-\u0020]/.test(uri) &&
-      prefixes.some((prefix) => uri.startsWith(prefix)))
+function kindsOf(
+  at: string,
+  kinds: readonly string[] | undefined,
+  faults: string[],
+): readonly PrincipalKind[] | undefined {
+  for (const kind of kinds ?? []) {
+    if (!(principalKinds as readonly string[]).includes(kind)) {
+      faults.push(`${at}: \`${kind}\` is no kind of caller; there are ${principalKinds.join(', ')}`)
+    }
+  }
+  return kinds?.length ? (kinds as readonly PrincipalKind[]) : undefined
+}
+
+function conditionOf(
+  at: string,
+  expression: string | undefined,
+  compile: CompileCondition,
+  faults: string[],
+): Condition | undefined {
+  if (expression === undefined) return undefined
+  const compiled = compile(expression)
+  if (compiled.ok) return compiled.condition
+  faults.push(`${at}: condition \`${expression}\`: ${compiled.fault}`)
+  return undefined
+}
+
+/** Every role's permissions, its own and those of the roles it inherits from, in the order they are written. */
+function expandRoles(
+  roles: PolicyConfig['roles'],
+  permissions: ReadonlyMap<string, Permission>,
+  faults: string[],
+): ReadonlyMap<string, readonly Permission[]> {
+  const expanded = new Map<string, readonly Permission[]>()
+  const expand = (role: string, above: readonly string[]): readonly Permission[] => {
+    const known = expanded.get(role)
+    if (known) return known
+    if (above.includes(role)) {
+      faults.push(`role \`${role}\`: inherits from itself, through ${[...above, role].join(' -> ')}`)
+      return []
+    }
+    const granted = new Map<string, Permission>()
+    for (const name of roles[role] ?? []) {
+      for (const permission of named(role, name, [...above, role])) granted.set(permission.name, permission)
+    }
+    const all = [...granted.values()]
+    expanded.set(role, all)
+    return all
+  }
+  const named = (role: string, name: string, above: readonly string[]): readonly Permission[] => {
+    if (!name.includes(':')) {
+      if (Object.hasOwn(roles, name)) return expand(name, above)
+      faults.push(`role \`${role}\`: there is no role \`${name}\`, and a permission's name has a colon`)
+      return []
+    }
+    const found = name.endsWith(':*')
+      ? [...permissions.values()].filter((permission) => permission.name.startsWith(name.slice(0, -1)))
+      : [permissions.get(name)].filter((permission) => permission !== undefined)
+    if (found.length === 0) faults.push(`role \`${role}\`: there is no permission \`${name}\``)
+    return found
+  }
+  for (const role of Object.keys(roles)) expand(role, [])
+  return expanded
 }
 
 /** SHA-256 of the policy with its maps sorted by name, in hex: the same for the same meaning, whatever the order of keys. */

@@ -21,7 +21,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   jose: ['adapters/jwks', 'adapters/sender', 'adapters/token', 'embedded/upstreams', 'embedded/idp'],
   pino: ['adapters/operational-log.ts'],
   protobufjs: ['pluginserver/wire', 'embedded/gateway/pdk-calls.ts'],
-  yaml: ['cli', 'embedded/gateway'],
+  yaml: ['cli', 'embedded/gateway', 'adapters/policy'],
   ioredis: ['adapters/redis'],
   'oidc-provider': ['embedded/idp'],
 }

@@ -2,20 +2,31 @@
 import type { DenialShape } from '../../lib/context/denial.ts'
 import { denialShapes } from '../../lib/context/denial.ts'
 import { principalKinds } from '../../lib/identity/principal.ts'
-import type { Binding, PermissionConfig } from '../../lib/policy/policy.ts'
+import type { Binding, DenyConfig, PermissionConfig } from '../../lib/policy/policy.ts'
 
-export interface RbacConfig {
-  readonly permissions?: Readonly<Record<string, PermissionConfig>>
-  readonly roles?: Readonly<Record<string, readonly string[]>>
+/** A policy as Kong hands it over: Lua has one kind of table, so an empty map arrives as an empty array. */
+export interface PolicySettings {
+  readonly permissions?: Readonly<Record<string, PermissionConfig>> | readonly never[]
+  readonly roles?: Readonly<Record<string, readonly string[]>> | readonly never[]
   readonly bindings?: readonly Binding[]
+  readonly deny?: readonly DenyConfig[]
+}
+
+export interface RbacConfig extends PolicySettings {
+  readonly policy_file?: string
+  readonly shadow?: PolicySettings
+  readonly shadow_file?: string
+  readonly condition_headers?: readonly string[]
+  readonly upstream?: string
   readonly denial: DenialShape
 }
 
 const text = { type: 'string', len_min: 1 }
 const required = { ...text, required: true }
 const names = { type: 'array', elements: text }
+const kinds = { type: 'array', elements: { type: 'string', one_of: [...principalKinds] } }
 
-export const rbacSchema = [
+const policyFields = [
   {
     permissions: {
       type: 'map',
@@ -31,13 +42,16 @@ export const rbacSchema = [
           // All of these the token must have been granted as well.
           { scopes: names },
           // Kinds of caller it is for; default: all.
-          { principals: { type: 'array', elements: { type: 'string', one_of: [...principalKinds] } } },
+          { principals: kinds },
           // Closed while the list of revocations is more than a minute old.
           { high_risk: { type: 'boolean' } },
+          // A condition in CEL: docs/policy.md.
+          { when: text },
         ],
       },
     },
   },
+  // Permissions by name, `jira:*` for a whole namespace, and other roles to inherit from.
   { roles: { type: 'map', required: true, default: {}, keys: text, values: names } },
   {
     bindings: {
@@ -55,5 +69,38 @@ export const rbacSchema = [
       },
     },
   },
+  // Beats every permission.
+  {
+    deny: {
+      type: 'array',
+      required: true,
+      default: [],
+      elements: {
+        type: 'record',
+        fields: [
+          { name: required },
+          { tools: names },
+          { prompts: names },
+          { resources: names },
+          { roles: names },
+          { principals: kinds },
+          { when: text },
+        ],
+      },
+    },
+  },
+]
+
+export const rbacSchema = [
+  ...policyFields,
+  // The policy in a file of its own (YAML or JSON, the same four members) in place of the above: read again when it changes.
+  { policy_file: { ...text, referenceable: true } },
+  // A policy that decides nothing: what it would have said is recorded beside what was said.
+  { shadow: { type: 'record', required: true, fields: policyFields } },
+  { shadow_file: { ...text, referenceable: true } },
+  // Request headers that conditions may read.
+  { condition_headers: names },
+  // What conditions know as `request.upstream`.
+  { upstream: text },
   { denial: { type: 'string', required: true, default: 'in-band', one_of: [...denialShapes] } },
 ]

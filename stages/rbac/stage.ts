@@ -1,36 +1,53 @@
 /** May they? Decides by role and permission; a denial ends here, in the protocol's own shape. */
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { newId } from '../../adapters/clock.ts'
+import type { Runtime } from '../../adapters/runtime.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import type { Call } from '../../lib/context/call.ts'
 import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import { challengeHeader } from '../../lib/identity/challenge.ts'
-import type { Principal } from '../../lib/identity/principal.ts'
 import type { Message } from '../../lib/mcp/message.ts'
-import { type Grants, decide, grantsOf } from '../../lib/policy/decide.ts'
-import { compilePolicy } from '../../lib/policy/policy.ts'
+import { type Circumstances, decide, grantsOf } from '../../lib/policy/decide.ts'
+import { conditionContext } from './condition-context.ts'
+import { policiesOf } from './policies.ts'
 import type { RbacConfig } from './schema.ts'
 
 export const rbacStage: StageDefinition<RbacConfig> = { name: 'rbac', prepare: prepareRbac }
 
 /** @throws Error naming every fault of the policy */
-function prepareRbac(config: RbacConfig): Stage {
-  const policy = compilePolicy({
-    permissions: asMap(config.permissions),
-    roles: asMap(config.roles),
-    bindings: config.bindings ?? [],
-  })
-  // A verified token gives the same principal object until it expires: its grants are worked out once.
-  const known = new WeakMap<Principal, Grants>()
+function prepareRbac(config: RbacConfig, runtime: Runtime): Stage {
+  const policies = policiesOf(config, runtime)
+  const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
 
-  return (call) => {
+  return async (call, port) => {
     const { principal, message, target } = call
     if (!principal || !message || !target) return { refuse: { why: 'door_closed', missing: ['message'] } }
-    let grants = known.get(principal)
-    if (!grants) known.set(principal, (grants = grantsOf(principal, policy)))
-    const verdict = decide(grants, target, call.circumstances ?? { areRevocationsStale: false })
-    call.decision = { id: newId(), verdict, grants, policyDigest: policy.digest }
+    const policy = policies.active()
+    const shadow = policies.shadow?.()
+    if (policy.hasConditions || shadow?.hasConditions) {
+      const readsRequest = policy.readsRequest || shadow?.readsRequest === true
+      const conditions = conditionContext(call, principal, target, {
+        ip: readsRequest ? await port.clientIp() : '',
+        nowMs: runtime.clock.nowMs(),
+        upstream: config.upstream ?? '',
+        headers,
+      })
+      call.circumstances = { ...(call.circumstances ?? calm), conditions }
+    }
+    const now = call.circumstances ?? calm
+    // Worked out once for everybody who holds the same, and remembered with the policy.
+    const grants = grantsOf(principal, policy)
+    const verdict = decide(grants, target, now)
+    call.decision = {
+      id: newId(),
+      verdict,
+      grants,
+      policyDigest: policy.digest,
+      ...(shadow
+        ? { shadow: { verdict: decide(grantsOf(principal, shadow), target, now), policyDigest: shadow.digest } }
+        : {}),
+    }
     if (verdict.allow) return undefined
     const refuse = { why: 'denied', reason: verdict.reason, rulesTried: verdict.rulesTried } as const
     // `opaque` tells nobody that there is something to be had.
@@ -40,6 +57,8 @@ function prepareRbac(config: RbacConfig): Stage {
     return { refuse, answer: denialAnswer(refuse, message, target, call.decision.id, config.denial) }
   }
 }
+
+const calm: Circumstances = { areRevocationsStale: false }
 
 /**
  * A token with more scopes would do: HTTP 403 and a challenge that names all of them (MCP 2025-11-25 basic/authorization),
@@ -69,7 +88,3 @@ function stepUp(
     { 'www-authenticate': header },
   )
 }
-
-/** Lua has one kind of table: an empty map arrives as an empty array. */
-const asMap = <T>(map: Readonly<Record<string, T>> | undefined): Readonly<Record<string, T>> =>
-  map === undefined || Array.isArray(map) ? {} : map

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Call, stageNames } from '../../../../lib/context/call.ts'
+import { grantsOf } from '../../../../lib/policy/decide.ts'
+import { compilePolicy } from '../../../../lib/policy/policy.ts'
+import { principalOf } from '../../../support/principal-of.ts'
 import { mayOpen, missingToOpen } from '../../../../lib/context/may-open.ts'
 
 const complete = (): Call => ({
@@ -14,7 +17,7 @@ const complete = (): Call => ({
   decision: {
     id: 'd',
     verdict: { allow: true, rule: 'a:b' },
-    grants: { roles: [], permissions: [], barred: [], highRisk: [] },
+    grants: grantsOf(principalOf({}), compilePolicy({ permissions: {}, roles: {}, bindings: [] })),
     policyDigest: 'p',
   },
   admission: { seq: 1 },

@@ -1,0 +1,86 @@
+/** Policies in files of their own: read again when they change, and never replaced by one that cannot be used. */
+import { readFileSync, statSync } from 'node:fs'
+import { parse } from 'yaml'
+import { readPolicyDocument } from '../../lib/policy/read-document.ts'
+import type { PolicyConfig } from '../../lib/policy/policy.ts'
+import type { Clock } from '../clock.ts'
+
+const lookEveryMs = 1_000
+const maxBytes = 8 * 1024 * 1024
+
+type Log = (level: 'info' | 'error', message: string) => void
+
+/**
+ * One file, as one route uses it.
+ *
+ * @property current what was made of the newest version that could be used
+ */
+export interface PolicyFile<T> {
+  current(): T
+}
+
+export class PolicyFiles {
+  readonly #clock: Clock
+  readonly #log: Log
+
+  constructor(clock: Clock, log: Log) {
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /**
+   * Opens a file.
+   *
+   * It is looked at once a second at most, when somebody asks; a version that cannot be read or made into anything is
+   * logged once, and the one before stays.
+   *
+   * @param make makes of a policy what is needed of it; throws for one that cannot be used
+   * @throws Error when not even the first version can be used
+   */
+  open<T>(path: string, make: (config: PolicyConfig) => T): PolicyFile<T> {
+    let mark = markOf(path)
+    let made = make(readPolicyFile(path))
+    let lookedMono = this.#clock.monoMs()
+    return {
+      current: () => {
+        if (this.#clock.monoMs() - lookedMono < lookEveryMs) return made
+        lookedMono = this.#clock.monoMs()
+        const seen = markOf(path)
+        if (seen === mark) return made
+        mark = seen
+        try {
+          made = make(readPolicyFile(path))
+          this.#log('info', `policy ${path}: a new version is in force`)
+        } catch (error) {
+          const because = error instanceof Error ? error.message : String(error)
+          this.#log('error', `policy ${path}: not used, the version before stays in force: ${because}`)
+        }
+        return made
+      },
+    }
+  }
+}
+
+/**
+ * Reads a policy from a file of YAML or JSON.
+ *
+ * @throws Error naming every fault of it
+ */
+export function readPolicyFile(path: string): PolicyConfig {
+  const { size } = statSync(path)
+  if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
+  const document: unknown = parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 })
+  const read = readPolicyDocument(document)
+  if (!read.ok) throw new Error(read.faults.join('; '))
+  return read.policy
+}
+
+/** What changes when a file does, replacing it by another (as Kubernetes does) included. */
+function markOf(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path)
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`
+  } catch {
+    return 'absent'
+  }
+}

@@ -1,0 +1,78 @@
+/** What conditions are asked about: the caller, the call and the moment, as plain data. */
+import { createHash } from 'node:crypto'
+import type { Call } from '../../lib/context/call.ts'
+import type { Principal } from '../../lib/identity/principal.ts'
+import type { Json } from '../../lib/mcp/message.ts'
+import type { Target } from '../../lib/mcp/methods.ts'
+import type { ConditionContext } from '../../lib/policy/condition.ts'
+
+const known = new WeakMap<Principal, Pick<ConditionContext, 'principal' | 'agent'>>()
+
+/**
+ * @param ip      the client's address; empty where no condition asks for it
+ * @param headers lower-case names of the request headers that conditions may read
+ */
+export function conditionContext(
+  call: Call,
+  principal: Principal,
+  target: Target,
+  given: {
+    readonly ip: string
+    readonly nowMs: number
+    readonly upstream: string
+    readonly headers: readonly string[]
+  },
+): ConditionContext {
+  const { headers } = call.request
+  const session = headers['mcp-session-id']
+  return {
+    ...who(principal),
+    tool: { name: '', kind: target.kind },
+    args: argumentsOf(call, target),
+    request: {
+      ip: given.ip,
+      timeMs: given.nowMs,
+      upstream: given.upstream,
+      headers: Object.fromEntries(
+        given.headers.flatMap((name) => {
+          const value = headers[name]
+          // Which of several a server takes nobody knows: then there is none.
+          return typeof value === 'string' ? [[name, value]] : []
+        }),
+      ),
+    },
+    session: { id: typeof session === 'string' ? createHash('sha256').update(session).digest('hex').slice(0, 16) : '' },
+  }
+}
+
+/** Of a list there are none yet: every entry may be called with any. What is no call of a tool or prompt has none at all. */
+function argumentsOf(call: Call, target: Target): Json | undefined {
+  if (target.kind === 'list') return undefined
+  const { message } = call
+  const given = message !== undefined && 'params' in message ? message.params.arguments : undefined
+  return given ?? {}
+}
+
+function who(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'> {
+  let found = known.get(principal)
+  if (!found) {
+    found = {
+      principal: {
+        id: principal.id,
+        kind: principal.kind,
+        issuer: principal.issuer,
+        tenant: principal.tenant ?? '',
+        subject: principal.subject,
+        name: principal.name ?? '',
+        scopes: [...principal.scopes],
+        roles: [...principal.roles],
+        groups: [...principal.groups],
+        permissions: [...principal.permissions],
+        claims: principal.claims,
+      },
+      agent: { id: principal.client ?? '', actors: principal.actors },
+    }
+    known.set(principal, found)
+  }
+  return found
+}

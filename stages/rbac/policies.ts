@@ -1,0 +1,50 @@
+/** Where a route's policies come from: its configuration, or files it names. */
+import type { Runtime } from '../../adapters/runtime.ts'
+import { compilePolicy, type Policy, type PolicyConfig } from '../../lib/policy/policy.ts'
+import type { PolicySettings, RbacConfig } from './schema.ts'
+
+/** @property shadow decides nothing; undefined where there is none */
+export interface Policies {
+  active(): Policy
+  readonly shadow: (() => Policy) | undefined
+}
+
+/** @throws Error naming every fault of a policy, or that there are two of them */
+export function policiesOf(config: RbacConfig, runtime: Runtime): Policies {
+  const source = (settings: PolicySettings, file: string | undefined, name: string): (() => Policy) | undefined => {
+    const inline = policyIn(settings)
+    if (file === undefined) return inline && fixed(compile(inline))
+    if (file === '') throw new Error(`\`${name}\` is empty: is the variable it refers to set?`)
+    if (inline) throw new Error(`\`${name}\` and a policy in the configuration: give one of them`)
+    const opened = runtime.policyFiles.open(file, compile)
+    return () => opened.current()
+  }
+  const compile = (policy: PolicyConfig): Policy => compilePolicy(policy, runtime.compileCondition)
+  const active = source(config, config.policy_file, 'policy_file')
+  return {
+    // Nothing configured is a policy too: it denies everything.
+    active: active ?? fixed(compile({ permissions: {}, roles: {}, bindings: [] })),
+    shadow: source(config.shadow ?? {}, config.shadow_file, 'shadow_file'),
+  }
+}
+
+const fixed =
+  (policy: Policy): (() => Policy) =>
+  () =>
+    policy
+
+/** Undefined where nothing is written. */
+function policyIn({ permissions, roles, bindings = [], deny = [] }: PolicySettings): PolicyConfig | undefined {
+  const policy: PolicyConfig = {
+    permissions: asMap(permissions),
+    roles: asMap(roles),
+    bindings,
+    ...(deny.length > 0 ? { deny } : {}),
+  }
+  const isEmpty = [policy.permissions, policy.roles, bindings, deny].every((part) => Object.keys(part).length === 0)
+  return isEmpty ? undefined : policy
+}
+
+/** Lua has one kind of table: an empty map arrives as an empty array. */
+const asMap = <T>(map: Readonly<Record<string, T>> | readonly never[] | undefined): Readonly<Record<string, T>> =>
+  map === undefined || Array.isArray(map) ? {} : (map as Readonly<Record<string, T>>)
