@@ -58,7 +58,10 @@ export function bridge(call: CallPdk): Kong {
         }),
       setHeaders: (headers) => done('kong.response.set_headers', toStruct(headers)),
     },
-    router: { getService: async () => call('kong.router.get_service', {}) },
+    router: {
+      getRoute: async () => call('kong.router.get_route', {}),
+      getService: async () => call('kong.router.get_service', {}),
+    },
     service: {
       setUpstream: (name) => done('kong.service.set_upstream', { v: name }),
       request: {

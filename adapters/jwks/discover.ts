@@ -1,5 +1,5 @@
 /** Finds an issuer's keys through its metadata. */
-import { fetchJson } from '../outbound/fetch-json.ts'
+import { FetchLate, fetchJson } from '../outbound/fetch-json.ts'
 
 /**
  * Where are this issuer's keys?
@@ -11,8 +11,10 @@ import { fetchJson } from '../outbound/fetch-json.ts'
  * @throws Error with what was wrong at each place
  */
 export async function discoverJwksUri(issuer: string, privateHosts: readonly string[]): Promise<string> {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname.replace(/\/$/, '')
+  // As it is written: which hosts may be private goes by that.
+  const [, origin, written = ''] = /^(https?:\/\/[^/?#\\]+)([^?#]*)$/i.exec(issuer) ?? []
+  if (origin === undefined) throw new Error(`issuer \`${issuer}\` is no URL with metadata`)
+  const path = written.replace(/\/$/, '')
   const places = new Set([
     `${origin}${path}/.well-known/openid-configuration`,
     `${origin}/.well-known/oauth-authorization-server${path}`,
@@ -27,6 +29,8 @@ export async function discoverJwksUri(issuer: string, privateHosts: readonly str
       return metadata.jwks_uri
     } catch (error) {
       faults.push(error instanceof Error ? error.message : String(error))
+      // Its other places are the same host's: callers wait for this.
+      if (error instanceof FetchLate) break
     }
   }
   throw new Error(faults.join('; '))

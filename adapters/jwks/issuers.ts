@@ -1,6 +1,6 @@
 /** Verifies access tokens against the keys of their issuers. */
 import type { Claims } from '../../lib/identity/claims.ts'
-import { headerFault, isAudience, timeFault } from '../../lib/identity/judge-token.ts'
+import { headerFault, isAudience, timeFault, tokenTypeOf } from '../../lib/identity/judge-token.ts'
 import type { TokenType } from '../../lib/identity/profiles/profile.ts'
 import { readToken } from '../../lib/identity/read-token.ts'
 import type { Clock } from '../clock.ts'
@@ -29,9 +29,15 @@ export interface IssuerConfig {
   readonly keyTimes: KeyTimes
 }
 
-/** @property usedKey what the signature was verified with: asked again as long as the result is remembered */
+/** @property tokenType header `typ`, lower case and without `application/`. @property usedKey what the signature was verified with: asked again as long as the result is remembered */
 export type Verified<I extends IssuerConfig = IssuerConfig> =
-  | { readonly ok: true; readonly payload: Claims; readonly issuer: I; readonly usedKey: UsedKey }
+  | {
+      readonly ok: true
+      readonly payload: Claims
+      readonly tokenType: string | undefined
+      readonly issuer: I
+      readonly usedKey: UsedKey
+    }
   | {
       readonly ok: false
       readonly refusal:
@@ -69,7 +75,7 @@ export class Issuers {
     try {
       const usedKey = await this.#keys(issuer).find(header.kid as string | undefined, header.alg as string)
       if (!(await isSigned(token, usedKey.key, header.alg as string))) return notAccepted('signature')
-      return { ok: true, payload, issuer, usedKey }
+      return { ok: true, payload, tokenType: tokenTypeOf(header), issuer, usedKey }
     } catch (error) {
       if (error instanceof KeyUnknown) return notAccepted('key')
       if (error instanceof KeysUnavailable)

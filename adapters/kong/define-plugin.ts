@@ -104,8 +104,8 @@ async function runStages<C>(
   const { call } = begun
   let end: StageEnd = begun.refuse ? { refuse: begun.refuse } : undefined
   if (fault !== undefined) end ??= { refuse: { why: 'config_refused', because: fault } }
-  const open = await runtime.doors.fault(kong, route)
-  if (open !== undefined) end ??= { refuse: { why: 'service_open', host: open } }
+  const open = await runtime.doors.fault(kong, route, call.request.path)
+  if (open !== undefined) end ??= { refuse: open }
   for (const [index, stage] of stages.entries()) {
     if (end) break
     const name = definition.stages[index]?.name as StageName

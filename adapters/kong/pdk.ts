@@ -62,6 +62,8 @@ export interface Kong {
     setHeaders(headers: Record<string, HeaderValue>): Promise<void>
   }
   readonly router: {
+    /** @property paths as they are configured: `~` before a regular expression, plain ones match everything below */
+    getRoute(): Promise<{ readonly paths?: readonly string[] } | null | undefined>
     getService(): Promise<{ readonly host?: string } | null | undefined>
   }
   readonly service: {

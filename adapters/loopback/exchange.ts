@@ -48,8 +48,10 @@ export function exchange(options: ExchangeRequest): Promise<ExchangeAnswer> {
   const headers: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(call.request.headers)) {
     const isNeeded = call.isFromKong === true && credentials.has(name)
-    if ((!dropped.has(name) || isNeeded) && !name.startsWith('x-forwarded-'))
-      headers[name] = typeof value === 'string' ? value : [...value]
+    if ((dropped.has(name) && !isNeeded) || name.startsWith('x-forwarded-')) continue
+    // What is not plain text would arrive as other bytes than it was sent; no header MCP needs is like that.
+    const plain = (typeof value === 'string' ? [value] : value).filter((one) => /^[\t\x20-\x7e]*$/.test(one))
+    if (plain.length > 0) headers[name] = plain.length === 1 ? (plain[0] ?? '') : plain
   }
   headers[passHeader] = pass
   headers['accept-encoding'] = 'identity'

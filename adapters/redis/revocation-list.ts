@@ -107,8 +107,8 @@ export class RevocationList {
   /** @throws RedisAway @throws Error when the list cannot be taken for whole and current */
   async #look(): Promise<void> {
     const beganMono = this.#clock.monoMs()
-    const { version, isReadable, count } = await readListState(this.#redis)
     const known = this.#wholeVersion
+    const { version, isReadable, count, isDescendant } = await readListState(this.#redis, nonceOf(known))
     if (!isReadable) throw new Error(`the version of the list cannot be read: ${keeps}`)
     if (version === undefined) {
       if (count > 0) throw new Error(`the list has lost its version: ${keeps}`)
@@ -122,7 +122,7 @@ export class RevocationList {
       this.#confirmedMono = beganMono
       return
     }
-    const isNext = follows(known, version)
+    const isNext = follows(known, version, isDescendant)
     if (isNext || this.#addedVersion !== version.nonce) {
       const loaded = await this.#load(version)
       if (isNext) {
@@ -141,9 +141,9 @@ export class RevocationList {
     const { revocations, faults } = await listRevocations(this.#redis)
     const [fault] = faults
     if (fault !== undefined) throw new Error(`${fault}: take it out with \`kmcp revoke --undo\`; ${keepsMeanwhile}`)
-    const after = await readListState(this.#redis)
+    const after = await readListState(this.#redis, version.nonce)
     // Written meanwhile is fine, the next look loads it again; emptied meanwhile is not.
-    if (!after.version || (!isSame(version, after.version) && !follows(version, after.version))) {
+    if (!after.version || (!isSame(version, after.version) && !follows(version, after.version, after.isDescendant))) {
       throw new Error(`Redis lost the list while it was read: ${keeps}`)
     }
     return revocations
@@ -165,7 +165,10 @@ const isSame = (known: ListVersion | typeof none | undefined, now: ListVersion):
   typeof known === 'object' && known.generation === now.generation && known.n === now.n && known.nonce === now.nonce
 
 /** Whether a list came from the known one by writes and resets only. */
-function follows(known: ListVersion | typeof none | undefined, now: ListVersion): boolean {
+function follows(known: ListVersion | typeof none | undefined, now: ListVersion, isDescendant: boolean): boolean {
   if (typeof known !== 'object') return true
-  return now.generation === known.generation ? now.n > known.n : now.kind === 'reset' && now.since > known.since
+  if (now.generation !== known.generation) return now.kind === 'reset' && now.since > known.since
+  return now.n > known.n && isDescendant
 }
+
+const nonceOf = (known: ListVersion | typeof none | undefined): string => (typeof known === 'object' ? known.nonce : '')

@@ -12,7 +12,8 @@ const entriesPerPage = 500
  * Which state of the list Redis holds.
  *
  * A generation begins when something is written where there was no list, or with a reset. Within one, `n` counts the writes and
- * `nonce` names the last: an earlier `n`, or the same with another nonce, is a list that lost writes.
+ * `nonce` names the last. A state follows another only if the other's nonce is among its own past ones: after a failover to a
+ * replica that lagged, other writes may have come to the same number.
  *
  * @property since when the generation began, milliseconds since the Unix epoch by Redis's clock
  * @property kind  `begun` where nothing was before; `reset` where a person said that what is there is the whole list
@@ -31,7 +32,11 @@ const keysOf = (redis: SharedRedis): string[] => [
   redis.key('revocations'),
   redis.key('revocations', 'version'),
   redis.key('revocations', 'ends'),
+  redis.key('revocations', 'history'),
 ]
+
+/** How many writes a node may miss and still find the state it knew among the past ones. */
+const rememberedWrites = 10_000
 
 /**
  * The beginning and end of each write. A list whose version is missing, or whose entries are not as many as the version says, has
@@ -39,7 +44,7 @@ const keysOf = (redis: SharedRedis): string[] => [
  */
 const written = (change: string): Script =>
   new Script(`
-local entries, versionKey, ends = KEYS[1], KEYS[2], KEYS[3]
+local entries, versionKey, ends, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local generation, nonce = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local nowS = tonumber(time[1])
@@ -54,11 +59,14 @@ if kind then
   local since = nowS * 1000 + math.floor(tonumber(time[2]) / 1000)
   if isRead and type(version) == 'table' and type(version.since) == 'number' then since = math.max(since, version.since + 1) end
   version = { generation = generation, since = since, kind = kind, n = 0 }
+  redis.call('DEL', history)
 end
 version.n = version.n + 1
 version.nonce = nonce
 version.count = redis.call('HLEN', entries)
 redis.call('SET', versionKey, cjson.encode(version))
+redis.call('ZADD', history, version.n, nonce)
+redis.call('ZREMRANGEBYRANK', history, 0, -${rememberedWrites + 1})
 return kind == 'begun' and 'begun' or 'written'
 `)
 
@@ -80,7 +88,9 @@ const resetScript = written(`
 local kind = 'reset'
 `)
 
-const versionScript = new Script(`return { redis.call('GET', KEYS[2]), redis.call('HLEN', KEYS[1]) }`)
+const versionScript = new Script(
+  `return { redis.call('GET', KEYS[2]), redis.call('HLEN', KEYS[1]), redis.call('ZSCORE', KEYS[4], ARGV[1]) and 1 or 0 }`,
+)
 
 /**
  * Adds an entry, or overwrites the one of the same id: doing it again after a lost answer changes nothing.
@@ -148,19 +158,23 @@ export async function listRevocations(redis: SharedRedis): Promise<StoredRevocat
  * @property version   undefined where there is none
  * @property isReadable false for a version nobody can read
  * @property count     entries that are there
+ * @property isDescendant the state that was asked about is one of its past ones, or itself
  */
 export interface ListState {
   readonly version: ListVersion | undefined
   readonly isReadable: boolean
   readonly count: number
+  readonly isDescendant: boolean
 }
 
-/** @throws RedisAway */
-export async function readListState(redis: SharedRedis): Promise<ListState> {
-  const [text, count] = (await redis.script(versionScript, keysOf(redis), [])) as readonly [Reply, number]
-  if (text === null) return { version: undefined, isReadable: true, count }
+/** @param nonce of the state it may descend from; default: of none. @throws RedisAway */
+export async function readListState(redis: SharedRedis, nonce = ''): Promise<ListState> {
+  const reply = (await redis.script(versionScript, keysOf(redis), [nonce])) as readonly [Reply, number, number]
+  const [text, count, past] = reply
+  const isDescendant = past === 1
+  if (text === null) return { version: undefined, isReadable: true, count, isDescendant }
   const version = typeof text === 'string' ? readVersion(text) : undefined
-  return { version, isReadable: version !== undefined, count }
+  return { version, isReadable: version !== undefined, count, isDescendant }
 }
 
 function readVersion(text: string): ListVersion | undefined {

@@ -4,6 +4,7 @@ import { digestOf } from './digest.ts'
 import { RedisAway, Script, type SharedRedis } from './shared-redis.ts'
 
 const maxSessions = 100_000
+const maxSessionsOfOne = 1_000
 const idleForMs = 24 * 3_600_000
 const trustedForMs = 30_000
 const refreshAfterMs = 3_600_000
@@ -22,21 +23,23 @@ return 1
 `)
 
 /**
- * @property owner         digest of the owner
+ * @property owner         digest of the owner and the session
+ * @property by            digest of the owner alone: whose share it is
  * @property usedMono      when it was bound or last found in use by its owner
  * @property confirmedMono when Redis last said so
  * @property refreshedMono when its time in Redis last began anew
  */
 interface Session {
   readonly owner: string
+  readonly by: string
   usedMono: number
   confirmedMono: number
   refreshedMono: number
 }
 
 /**
- * Sessions end after 24 hours without use. This node remembers 100,000 of them and forgets the longest idle first; with Redis,
- * one that was forgotten is found there again. Redis holds digests only: nobody can read a session's id or owner there.
+ * Sessions end after 24 hours without use. This node remembers 100,000 of them, and 1,000 of one owner, and forgets the longest
+ * idle first, of an owner with too many their own; with Redis, one that was forgotten is found there again. Redis holds digests only: nobody can read a session's id or owner there.
  *
  * While Redis is away, sessions that this node bound or has seen keep working for their owners, and nothing else does.
  */
@@ -45,6 +48,8 @@ export class Sessions {
   readonly #redis: SharedRedis | undefined
   /** By digest, the longest idle first. */
   readonly #known = new Map<string, Session>()
+  /** The same by owner: ids, the longest idle first. */
+  readonly #byOwner = new Map<string, Set<string>>()
 
   constructor(clock: Clock, redis?: SharedRedis) {
     this.#clock = clock
@@ -67,7 +72,7 @@ export class Sessions {
       ? (await this.#redis.script(bindScript, [this.#redis.key('session', id)], [digest, idleForMs])) === 1
       : (this.#live(id)?.owner ?? digest) === digest
     if (!isFree) throw new SessionTaken('the MCP server handed out a session id that belongs to another caller')
-    this.#remember(id, { owner: digest, usedMono: now, confirmedMono: now, refreshedMono: now })
+    this.#remember(id, { owner: digest, by: digestOf(owner), usedMono: now, confirmedMono: now, refreshedMono: now })
   }
 
   /**
@@ -95,10 +100,16 @@ export class Sessions {
       throw error
     }
     if (held !== digest) {
-      if (mine) this.#known.delete(id)
+      if (mine) this.#forget(id)
       return 'unknown'
     }
-    const session = mine ?? { owner: digest, usedMono: now, confirmedMono: now, refreshedMono: -Infinity }
+    const session = mine ?? {
+      owner: digest,
+      by: digestOf(owner),
+      usedMono: now,
+      confirmedMono: now,
+      refreshedMono: -Infinity,
+    }
     session.confirmedMono = now
     return this.#use(id, session)
   }
@@ -110,7 +121,7 @@ export class Sessions {
    */
   async end(route: string, sessionId: string): Promise<void> {
     const id = digestOf(route, sessionId)
-    this.#known.delete(id)
+    this.#forget(id)
     await this.#redis?.command('del', this.#redis.key('session', id))
   }
 
@@ -131,18 +142,31 @@ export class Sessions {
   #live(id: string): Session | undefined {
     const session = this.#known.get(id)
     if (session && this.#clock.monoMs() - session.usedMono < idleForMs) return session
-    this.#known.delete(id)
+    this.#forget(id)
     return undefined
   }
 
   #remember(id: string, session: Session): void {
-    // A map keeps the order of insertion: what is used goes to its end.
-    this.#known.delete(id)
+    // Maps and sets keep the order of insertion: what is used goes to the end.
+    this.#forget(id)
     this.#known.set(id, session)
+    const own = this.#byOwner.get(session.by) ?? new Set<string>()
+    this.#byOwner.set(session.by, own.add(id))
+    const [longestIdleOwn] = own
+    if (own.size > maxSessionsOfOne && longestIdleOwn !== undefined) this.#forget(longestIdleOwn)
     for (const [longestIdle, { usedMono }] of this.#known) {
       if (this.#known.size <= maxSessions && this.#clock.monoMs() - usedMono < idleForMs) break
-      this.#known.delete(longestIdle)
+      this.#forget(longestIdle)
     }
+  }
+
+  #forget(id: string): void {
+    const session = this.#known.get(id)
+    if (!session) return
+    this.#known.delete(id)
+    const own = this.#byOwner.get(session.by)
+    own?.delete(id)
+    if (own?.size === 0) this.#byOwner.delete(session.by)
   }
 }
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Clock } from '../clock.ts'
-import { Breaker } from './breaker.ts'
+import { Breaker } from '../breaker.ts'
 import { type Address, readAddresses } from './read-addresses.ts'
 import type { RedisConfig } from './schema.ts'
 

@@ -91,7 +91,13 @@ const handlers: Record<PdkCallName, Handler> = {
     return undefined
   },
   'kong.router.get_route': (state) =>
-    state.route && withoutUndefined({ id: state.route.id, name: state.route.name, service: state.route.service }),
+    state.route &&
+    withoutUndefined({
+      id: state.route.id,
+      name: state.route.name,
+      paths: state.route.paths,
+      service: state.route.service,
+    }),
   'kong.router.get_service'({ service }) {
     if (!service) return undefined
     const { id, name, protocol, host, port, path } = service

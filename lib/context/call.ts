@@ -1,8 +1,10 @@
 /** Everything the suite knows about one call on its way through the stages. Lives in the plugin server's memory. */
+import type { Challenge } from '../identity/challenge.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Message } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
 import type { Circumstances, Grants, Verdict } from '../policy/decide.ts'
+import type { DefinitionReport } from '../policy/pins.ts'
 import type { Refusal } from './refusal.ts'
 
 /** The stages in the order a call passes them. */
@@ -35,6 +37,19 @@ export interface Decision {
   readonly shadow?: { readonly verdict: Verdict; readonly policyDigest: string }
 }
 
+/**
+ * What became of a list.
+ *
+ * @property reasons     why entries were withheld, and how many for each
+ * @property definitions of a list of tools where they are pinned: those that are not approved, and what is odd in any
+ */
+export interface Listed {
+  readonly kept: readonly string[]
+  readonly withheld: readonly string[]
+  readonly reasons?: Readonly<Record<string, number>>
+  readonly definitions?: DefinitionReport
+}
+
 /** Proof that the call is on record. @property seq the record's number in its trail */
 export interface Admission {
   readonly seq: number
@@ -52,6 +67,7 @@ export interface Admission {
  * @property keysAreStale the caller's token was verified with keys of a provider that is away
  * @property provenBy    what the caller has proven to hold beside the token
  * @property challenge   how a client gets a token for this route: what a refusal for lack of scope says
+ * @property hasFreeSessions sessions of this route are anybody's, as an administrator wants it
  * @property isFromKong  Kong's own plugin authenticated the caller, with credentials the inner request needs again
  * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
@@ -71,8 +87,9 @@ export interface Call {
   circumstances?: Circumstances
   keysAreStale?: boolean
   provenBy?: 'dpop' | 'certificate'
-  challenge?: { readonly metadataUrl: string; readonly scopes: readonly string[] }
+  challenge?: Pick<Challenge, 'scheme' | 'metadataUrl' | 'scopes' | 'algorithms'>
   isFromKong?: boolean
+  hasFreeSessions?: boolean
   message?: Message
   target?: Target
   bodyDigest?: string
@@ -81,5 +98,5 @@ export interface Call {
   clientCredentialsRemoved?: boolean
   clientIp?: string
   refusal?: Refusal
-  listed?: { readonly kept: readonly string[]; readonly withheld: readonly string[] }
+  listed?: Listed
 }

@@ -21,10 +21,13 @@ export function headerFault(
   if (carrier !== undefined) return carrier
   if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > 256)) return 'kid'
   if (typ === undefined) return types.includes('absent') ? undefined : 'typ'
-  if (typeof typ !== 'string') return 'typ'
-  const type = typ.toLowerCase().replace(/^application\//, '')
-  return type !== 'absent' && (types as readonly string[]).includes(type) ? undefined : 'typ'
+  const type = tokenTypeOf(header)
+  return type !== undefined && type !== 'absent' && (types as readonly string[]).includes(type) ? undefined : 'typ'
 }
+
+/** A header's `typ`, lower case and without `application/` (RFC 7515 4.1.9); undefined where it has none. */
+export const tokenTypeOf = ({ typ }: Claims): string | undefined =>
+  typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : undefined
 
 /**
  * Is a token for one of these audiences, and for nobody else?

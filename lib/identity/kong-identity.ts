@@ -4,6 +4,7 @@ import { readJson } from '../mcp/json-reader.ts'
 import { toPlain } from '../mcp/json-node.ts'
 import { isObject } from '../mcp/message.ts'
 import { type Claims, textOf, words } from './claims.ts'
+import { looksLikeWorkload } from './profiles/workload.ts'
 import { agentOrHuman, type ClaimsConfig, clientOf, actorChain, type Principal, unknownClaims } from './principal.ts'
 
 /** A consumer of Kong's, as its plugins know it. */
@@ -72,7 +73,7 @@ export function principalFromKong(
   if (!client.ok) return { ok: false, claim: client.claims.join(' ') }
   const actors = actorChain(claims.act)
   if (!actors) return { ok: false, claim: 'act' }
-  const isWorkload = subject === client.client || claims.gty === 'client-credentials' || claims.idtyp === 'app'
+  const isWorkload = looksLikeWorkload(claims, client.client)
   const listed = (claim: string | undefined, otherwise: string): ReadonlySet<string> =>
     new Set(words(claims[claim ?? otherwise], 'whole'))
   return {

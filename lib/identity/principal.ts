@@ -76,6 +76,7 @@ export type ClaimsRefusal =
  *                            `https://gw/mcp/tools.read` and writes `tools.read` into the token
  * @property allowGuests      accept guests of the tenant (Entra ID)
  * @property agentClients     clients that act for people; `*` alone: all of them
+ * @property tokenType        the token's header `typ`, lower case and without `application/`
  */
 export interface ClaimsConfig {
   readonly profile: Profile
@@ -86,6 +87,7 @@ export interface ClaimsConfig {
   readonly allowGuests?: boolean | undefined
   readonly agentClients?: readonly string[] | undefined
   readonly audiences?: readonly string[] | undefined
+  readonly tokenType?: string | undefined
 }
 
 export type PrincipalReading =
@@ -135,7 +137,7 @@ export function principalFrom(payload: Claims, config: ClaimsConfig): PrincipalR
     ok: true,
     principal: {
       id: `${iss}|${facts.subject}`,
-      kind: facts.isWorkload ? 'workload' : agentOrHuman(actors, client, config),
+      kind: facts.isWorkload ? 'workload' : facts.isAgent === true ? 'agent' : agentOrHuman(actors, client, config),
       issuer: iss,
       tenant: facts.tenant,
       subject: facts.subject,

@@ -25,10 +25,15 @@ export interface Revocation {
   readonly atS: number
 }
 
-/** What a revocation is held against: a verified token's claims. */
+/**
+ * What a revocation is held against: a verified token's claims.
+ *
+ * @property login the `sub` claim where it is not the stable id: people know it, and name it when they revoke
+ */
 export interface TokenFacts {
   readonly issuer: string
   readonly subject: string
+  readonly login?: string | undefined
   readonly client?: string | undefined
   readonly tokenId?: string | undefined
   readonly issuedAtS?: number | undefined
@@ -79,10 +84,11 @@ const keyOf = (kind: Revocation['kind'], issuer: string | undefined, value: stri
   JSON.stringify([kind, issuer ?? null, value ?? null])
 
 /** Every key under which an entry may lie that hits this token. */
-function* keysOf({ issuer, subject, client, tokenId, actors }: TokenFacts): Iterable<string> {
+function* keysOf({ issuer, subject, login, client, tokenId, actors }: TokenFacts): Iterable<string> {
   for (const by of [issuer, undefined]) {
     if (tokenId !== undefined) yield keyOf('token', by, tokenId)
     yield keyOf('subject', by, subject)
+    if (login !== undefined) yield keyOf('subject', by, login)
     if (client !== undefined) yield keyOf('client', by, client)
     for (const actor of actors) {
       yield keyOf('subject', by, actor)

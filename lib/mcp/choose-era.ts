@@ -11,7 +11,6 @@ import {
   isModernRevision,
   legacyRevisions,
   modernRevisions,
-  offeredRevisions,
 } from './revisions.ts'
 
 /** @property revision what the message claims, in its body or else its header; undefined where it claims none */
@@ -77,7 +76,7 @@ function modernClaimed(envelope: Called, meta: JsonObject, headers: ReadHeaders)
 const modernRevision = (revision: string): Spoken | ReadReason =>
   modernRevisions.includes(revision)
     ? { era: 'modern', revision }
-    : { why: 'revision_unsupported', requested: excerpt(revision), supported: offeredRevisions }
+    : { why: 'revision_unsupported', requested: excerpt(revision), supported: modernRevisions }
 
 const isModernClaim = (meta: JsonObject | undefined): meta is JsonObject =>
   meta !== undefined && malformedMember(meta) === undefined && isModernRevision(meta[claimKey] as string)

@@ -57,7 +57,7 @@ export function readHeaders(
     if (isSingle(folded)) return refuse({ why: 'header_look_alike', header: excerpt(name) })
   }
   const session = values.get('mcp-session-id')
-  if (session !== undefined && !/^[\x21-\x7e]{1,256}$/.test(session)) return refuse({ why: 'session_id_malformed' })
+  if (session !== undefined && !isSessionId(session)) return refuse({ why: 'session_id_malformed' })
   return {
     ok: true,
     headers: {
@@ -74,10 +74,13 @@ export function readHeaders(
   }
 }
 
+/** 1 to 256 visible ASCII characters (MCP 2025-11-25 transports). */
+export const isSessionId = (value: string): boolean => /^[\x21-\x7e]{1,256}$/.test(value)
+
 const isSingle = (name: string): boolean => single.has(name) || name.startsWith('mcp-param-')
 
 /** Without the optional white space around a field value (RFC 9110 5.5). */
-function withoutSpace(value: string): string {
+export function withoutSpace(value: string): string {
   let [start, end] = [0, value.length]
   while (start < end && isSpace(value[start])) start++
   while (end > start && isSpace(value[end - 1])) end--

@@ -1,6 +1,9 @@
 /** The protocol revisions the gateway speaks. */
 
-/** Revisions with the claim in every request, newest first. */
+/**
+ * Revisions with the claim in every request, newest first. What -32022 offers: a message of this generation can choose
+ * among these; whether the server behind speaks the other one, `initialize` finds out.
+ */
 export const modernRevisions: readonly string[] = ['2026-07-28']
 
 /**
@@ -8,9 +11,6 @@ export const modernRevisions: readonly string[] = ['2026-07-28']
  * servers take it in the header all the same, and it changes nothing here.
  */
 export const legacyRevisions: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']
-
-/** What a client may choose from, as told in -32022's data: all but the tolerated one. */
-export const offeredRevisions: readonly string[] = [...modernRevisions, '2025-11-25', '2025-06-18', '2025-03-26']
 
 /** Does this name a revision of the modern generation, known or yet to come? Revisions are dates (MCP basic/versioning). */
 export function isModernRevision(revision: string): boolean {

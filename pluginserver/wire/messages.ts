@@ -8,7 +8,10 @@ import protobuf from 'protobufjs'
 
 const definitions = protobuf.parse(
   `
-  syntax = "proto3";
+  edition = "2023";
+  // As in proto3, but for texts: header values are bytes, and a request must not fail for one that is no UTF-8.
+  option features.field_presence = IMPLICIT;
+  option features.utf8_validation = NONE;
 
   message NullMessage {}
   message Value {
@@ -70,7 +73,7 @@ const definitions = protobuf.parse(
   message ConsumerSpec { string id = 1; bool by_username = 2; }
   message Authenticate { Consumer consumer = 1; Credential credential = 2; }
   message ServiceKey { string id = 1; }
-  message Route { string id = 1; string name = 4; ServiceKey service = 18; }
+  message Route { string id = 1; string name = 4; repeated string paths = 8; ServiceKey service = 18; }
   message Service { string id = 1; string name = 4; string protocol = 6; string host = 7; int32 port = 8; string path = 9; }
   message LogLine { repeated Value values = 1; }
   `,

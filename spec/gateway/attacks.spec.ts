@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRecords } from '../../cli/audit-show.ts'
 import { call, type GatewayUnderTest, rpc, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
+import { sendRaw } from '../support/raw-http.ts'
 
 describe.skipIf(skipReason)('attacks', () => {
   let gateway: GatewayUnderTest
@@ -108,6 +109,97 @@ describe.skipIf(skipReason)('attacks', () => {
     }
     expect(asked).toHaveLength(before)
   })
+
+  it.each([
+    '/mcp/jira/x',
+    '/mcp/%6aira/x',
+    '/mcp/./jira/admin',
+    '//mcp/jira/admin',
+    '/mcp/jira-admin',
+    '/mcp/jira%2fx',
+    '/mcp/jira;x',
+    '/mcp/x/../jira/admin',
+  ])('the path %s, which Kong lets match a prefix: there is nothing there', async (target) => {
+    const before = asked.length
+    const { status } = await sendRaw(gateway.gateway, {
+      target,
+      headers: [
+        ['Authorization', `Bearer ${await gateway.tokenOf('bob')}`],
+        ['Content-Type', 'application/json'],
+        ['Accept', 'application/json, text/event-stream'],
+      ],
+      body: JSON.stringify(call('get_issue', { key: 'OPS-1' })),
+    })
+    expect(status).toBe(404)
+    expect(asked).toHaveLength(before)
+  })
+
+  it('header values that are no UTF-8, or no text at all: they cost a refusal on record, or nothing', async () => {
+    const latin1 = Buffer.from([0x78, 0xe9, 0xff]).toString('latin1')
+    const bearer: [string, string] = ['Authorization', `Bearer ${await gateway.tokenOf('bob')}`]
+    const headers: [string, string][] = [
+      ['Content-Type', 'application/json'],
+      ['Accept', 'application/json, text/event-stream'],
+      ['X-Note', latin1],
+      ['User-Agent', `caf\u00c3\u00a9 ${latin1}`],
+    ]
+    const body = (json: unknown): string => JSON.stringify(json)
+    const before = (await readRecords(gateway.auditDir)).length
+    const refused = await sendRaw(gateway.gateway, { target: '/mcp/jira', headers, body: body(call('get_issue')) })
+    expect(refused.status).toBe(401)
+    expect((await readRecords(gateway.auditDir)).slice(before)).toMatchObject([{ reason: 'token_absent' }])
+    const metadata = '/.well-known/oauth-protected-resource/mcp/jira'
+    expect((await sendRaw(gateway.gateway, { verb: 'GET', target: metadata, headers: headers.slice(1) })).status).toBe(
+      200,
+    )
+    const initialize = rpc('initialize', {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'x', version: '1' },
+    })
+    for (const json of [call('get_issue', { key: 'OPS-1' }), rpc('tools/list'), initialize]) {
+      const sent = await sendRaw(gateway.gateway, {
+        target: '/mcp/jira',
+        headers: [bearer, ...headers],
+        body: body(json),
+      })
+      expect({ json, status: sent.status }).toMatchObject({ status: 200 })
+    }
+  })
+
+  it.each(['\t', ' ', ' \t '])(
+    'white space %j around a session’s id: it is still the other caller’s session',
+    async (space) => {
+      const initialize = rpc('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'x', version: '1' },
+      })
+      const opened = await gateway.send('everything', { as: 'alice', json: initialize })
+      const session = opened.headers.get('mcp-session-id') ?? ''
+      expect(session).not.toBe('')
+      for (const value of [`${session}${space}`, `${space}${session}`, `${space}${session}${space}`]) {
+        for (const verb of ['POST', 'GET', 'DELETE']) {
+          const { status } = await sendRaw(gateway.gateway, {
+            verb,
+            target: '/mcp/everything',
+            headers: [
+              ['Authorization', `Bearer ${await gateway.tokenOf('bob')}`],
+              ['Accept', 'application/json, text/event-stream'],
+              ['Mcp-Session-Id', value],
+              ...(verb === 'POST' ? ([['Content-Type', 'application/json']] as const) : []),
+            ],
+            ...(verb === 'POST' ? { body: JSON.stringify(rpc('ping')) } : {}),
+          })
+          expect({ value, verb, status }).toEqual({ value, verb, status: 404 })
+        }
+      }
+      expect(
+        (await gateway.send('everything', { as: 'alice', json: rpc('ping'), headers: { 'mcp-session-id': session } }))
+          .status,
+      ).toBe(200)
+    },
+  )
 
   it('a header named __proto__: it does not reach the server', async () => {
     const seen = await raw(

@@ -21,6 +21,10 @@ export interface SigningPair {
   readonly pem: string
 }
 
+/** What the key address gives in place of keys; `hang`: it takes the request and never answers. */
+export type Reply =
+  'hang' | { readonly status?: number; readonly headers?: Record<string, string>; readonly body?: string | Uint8Array }
+
 export class FixtureIssuer {
   readonly issuer: string
   readonly pair: SigningPair
@@ -28,15 +32,25 @@ export class FixtureIssuer {
   readonly asked: string[] = []
   /** While this is false, the key address answers 503. */
   isUp = true
+  /** The keys it publishes; its own pair's unless a spec rotates them. */
+  keys: readonly JWK[]
+  reply: Reply | undefined
+  #connections = 0
+  #port = 0
   readonly #server = createServer((request, response) => {
     this.asked.push(request.url ?? '')
-    if (!this.isUp) response.writeHead(503).end()
-    else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [this.pair.jwk] }))
+    const { reply } = this
+    if (reply === 'hang') return
+    if (reply) response.writeHead(reply.status ?? 200, reply.headers).end(reply.body)
+    else if (!this.isUp) response.writeHead(503).end()
+    else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: this.keys }))
   })
 
   private constructor(issuer: string, pair: SigningPair) {
     this.issuer = issuer
     this.pair = pair
+    this.keys = [pair.jwk]
+    this.#server.on('connection', () => this.#connections++)
   }
 
   /**
@@ -45,12 +59,34 @@ export class FixtureIssuer {
    */
   static async start(issuer: string, alg = 'ES256'): Promise<FixtureIssuer> {
     const fixture = new FixtureIssuer(issuer, await newPair('fixture-1', alg))
-    await new Promise<void>((resolve) => fixture.#server.listen(0, '127.0.0.1', resolve))
+    await fixture.comeBack()
     return fixture
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  /** How many times anybody connected. */
+  get connections(): number {
+    return this.#connections
+  }
+
+  /** Nobody listens at its address until it comes back. */
+  async goAway(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+
+  async comeBack(): Promise<void> {
+    await new Promise<void>((resolve, reject) =>
+      this.#server.once('error', reject).listen(this.#port, '127.0.0.1', resolve),
+    )
+    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   /** Makes both routes accept this issuer's tokens, for the audiences they accept anyway. @param own settings of the issuer */
@@ -111,8 +147,7 @@ export class FixtureIssuer {
   }
 
   async close(): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await this.goAway()
   }
 }
 

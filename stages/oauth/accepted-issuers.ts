@@ -54,8 +54,12 @@ function acceptedIssuer(settings: IssuerSettings, resource: string): AcceptedIss
   }
 }
 
-function faultsOf({ issuer, provider, jwks_uri: jwksUri }: IssuerSettings): string[] {
+function faultsOf(settings: IssuerSettings): string[] {
+  const { issuer, provider, jwks_uri: jwksUri, audiences = [], other_audiences: others = [] } = settings
   const faults: string[] = []
+  if ([...audiences, ...others].includes('')) {
+    faults.push(`issuer \`${issuer}\`: an audience is empty: is the variable it refers to set?`)
+  }
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
     faults.push(

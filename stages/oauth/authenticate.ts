@@ -36,7 +36,7 @@ export function tokenAuthentication(config: OauthConfig, runtime: Runtime, share
   const proofs = new ProofVerifier(runtime.clock, new DpopNonces(runtime.clock, nonceKey(dpop.nonce_key)))
 
   return async (request, port) => {
-    const presented = presentedToken(request.headers.authorization, dpop.mode !== 'off')
+    const presented = presentedToken(request.headers.authorization, dpop.mode !== 'refuse')
     if ('why' in presented) return presented
     const { token, scheme } = presented
     const found = await identify(token)
@@ -56,7 +56,7 @@ export function tokenAuthentication(config: OauthConfig, runtime: Runtime, share
     if (known) return known
     const result = await runtime.issuers.verify(token, issuers, config.clock_skew_s)
     if (!result.ok) return result.refusal
-    const read = principalFrom(result.payload, result.issuer.claims)
+    const read = principalFrom(result.payload, { ...result.issuer.claims, tokenType: result.tokenType })
     if (!read.ok) return read.refusal
     const token_ = { principal: read.principal, usedKey: result.usedKey }
     verified.add(token, token_)
@@ -74,7 +74,8 @@ export function tokenAuthentication(config: OauthConfig, runtime: Runtime, share
     if (confirmation?.x5tS256 !== undefined && !isBoundTo(confirmation.x5tS256, await port.clientCertificate())) {
       return { why: 'token_binding', because: 'certificate' }
     }
-    if (confirmation?.jkt === undefined) {
+    const jkt = confirmation?.jkt
+    if (jkt === undefined) {
       if (scheme === 'dpop') return { why: 'token_binding', because: 'not_bound' }
       if (dpop.mode === 'require') return { why: 'token_binding', because: 'demanded' }
       return confirmation === undefined ? undefined : 'certificate'
@@ -84,13 +85,13 @@ export function tokenAuthentication(config: OauthConfig, runtime: Runtime, share
       const proof = await proofs.verify({
         proofs: request.headers.dpop,
         accessToken: token,
-        expectedThumbprint: confirmation.jkt,
+        expectedThumbprint: jkt,
         verb: request.verb,
         url: config.resource,
         maxAgeS: dpop.max_age_s,
         algorithms: dpop.algorithms,
         needsNonce: dpop.nonces,
-        isFirst: (key, ttlMs) => shared.replay.isFirst(key, ttlMs),
+        isFirst: (key, ttlMs) => shared.replay.isFirst(key, ttlMs, jkt),
       })
       if (!proof.ok) return proof.refusal
       if (proof.nextNonce !== undefined) port.setResponseHeader('dpop-nonce', proof.nextNonce)
@@ -104,8 +105,11 @@ export function tokenAuthentication(config: OauthConfig, runtime: Runtime, share
   }
 }
 
-const nonceKey = (secret: string | undefined): Uint8Array =>
-  secret === undefined || secret === '' ? randomBytes(32) : createHash('sha256').update(secret).digest()
+/** @throws Error for a reference to a variable that nobody set: nodes would not know each other's nonces */
+function nonceKey(secret: string | undefined): Uint8Array {
+  if (secret === '') throw new Error('`dpop.nonce_key` is empty: is the variable it refers to set?')
+  return secret === undefined ? randomBytes(32) : createHash('sha256').update(secret).digest()
+}
 
 /** RFC 6750 2.1 and RFC 9449 7.1: one header, one scheme; a token in the query is never looked at (OAuth 2.1 5.1.2). */
 function presentedToken(

@@ -9,19 +9,27 @@ import type { ConsumerSettings } from './schema.ts'
 
 export type FindConsumer = (principal: Principal, port: Port) => Promise<KongConsumer | Refusal | undefined>
 
-/** @throws Error for `by: custom_id` without the Admin API to look it up in */
+/**
+ * @param issuers of the route
+ * @throws Error for `by: custom_id` without the Admin API to look it up in, and for several issuers whose callers may have
+ *         the same name
+ */
 export function consumerMapping(
-  { by, claim, optional, admin_api_url: adminUrl }: ConsumerSettings,
+  { by, claim, issuer, optional, admin_api_url: adminUrl }: ConsumerSettings,
+  issuers: number,
   runtime: Runtime,
 ): FindConsumer {
   if (by === undefined) return () => Promise.resolve(undefined)
+  if (issuers > 1 && claim !== 'id' && issuer === undefined) {
+    throw new Error('`consumer.issuer` must say whose callers are meant: two issuers may have the same subjects')
+  }
   if (by === 'custom_id' && (adminUrl === undefined || !URL.canParse(adminUrl))) {
     throw new Error(
       '`consumer.by: custom_id` needs `consumer.admin_api_url`: plugins can look up consumers by username only',
     )
   }
   return async (principal, port) => {
-    const value = nameOf(principal, claim)
+    const value = issuer !== undefined && principal.issuer !== issuer ? undefined : nameOf(principal, claim)
     try {
       const consumer =
         value === undefined

@@ -1,4 +1,5 @@
 /** Whom an authentication plugin of Kong's has established: openid-connect, jwt, key-auth and their like. */
+import { createHash } from 'node:crypto'
 import type { HttpRequest } from '../../lib/context/call.ts'
 import type { Refusal } from '../../lib/context/refusal.ts'
 import type { Port } from '../../lib/context/stage.ts'
@@ -34,7 +35,9 @@ export function kongAuthentication({ from_kong: settings }: OauthConfig): Authen
     const header = claimsHeader === undefined ? undefined : request.headers[claimsHeader]
     if (claimsHeader !== undefined && typeof header !== 'string')
       return absent(`there is no header ${claimsHeader}, or two`)
-    const key = JSON.stringify([consumer ?? null, credentialId, header ?? null])
+    const key = createHash('sha256')
+      .update(JSON.stringify([consumer ?? null, credentialId, header ?? null]))
+      .digest('base64')
     const before = known.get(key)
     if (before) return { principal: before }
     const claims = typeof header === 'string' ? claimsIn(header) : undefined

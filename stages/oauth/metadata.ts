@@ -24,7 +24,7 @@ export function metadataAnswer(request: HttpRequest, config: OauthConfig): Answe
     ...(config.scopes_supported.length > 0 ? { scopes_supported: config.scopes_supported } : {}),
     ...(config.resource_name === undefined ? {} : { resource_name: config.resource_name }),
     ...(config.resource_documentation === undefined ? {} : { resource_documentation: config.resource_documentation }),
-    ...(dpop.mode === 'off' ? {} : { dpop_signing_alg_values_supported: dpop.algorithms }),
+    ...(dpop.mode === 'refuse' ? {} : { dpop_signing_alg_values_supported: dpop.algorithms }),
     ...(dpop.mode === 'require' ? { dpop_bound_access_tokens_required: true } : {}),
   }
   return { status: 200, headers: documentHeaders, body: verb === 'HEAD' ? '' : JSON.stringify(document) }

@@ -23,7 +23,7 @@ export interface IssuerSettings {
 }
 
 export interface DpopSettings {
-  readonly mode: 'off' | 'accept' | 'require'
+  readonly mode: 'refuse' | 'accept' | 'require'
   readonly nonces: boolean
   readonly nonce_key?: string
   readonly max_age_s: number
@@ -41,6 +41,7 @@ export interface KongIdentitySettings {
 export interface ConsumerSettings {
   readonly by?: 'username' | 'custom_id'
   readonly claim: string
+  readonly issuer?: string
   readonly optional: boolean
   readonly admin_api_url?: string
 }
@@ -131,8 +132,8 @@ export const oauthSchema = [
       type: 'record',
       required: true,
       fields: [
-        // `require`: a token that is not bound to a key is refused. A bound one always needs its proof.
-        { mode: { type: 'string', required: true, default: 'accept', one_of: ['off', 'accept', 'require'] } },
+        // `require`: a token that is not bound to a key is refused; `refuse`: one that is. A bound one always needs its proof.
+        { mode: { type: 'string', required: true, default: 'accept', one_of: ['refuse', 'accept', 'require'] } },
         // Proofs must carry a nonce of the gateway's (RFC 9449 9).
         { nonces: { type: 'boolean', required: true, default: false } },
         // 32 bytes or more of secret; the same on every node. Default: a key of this process.
@@ -174,6 +175,8 @@ export const oauthSchema = [
         { by: { type: 'string', one_of: ['username', 'custom_id'] } },
         // What of the caller names it: `sub`, `client`, `id`, or a claim of the token.
         { claim: { type: 'string', required: true, default: 'sub', len_min: 1 } },
+        // Whose callers are meant, where the route has several issuers: they may have the same subjects.
+        { issuer: text },
         // Callers who are no consumer may go on without one.
         { optional: { type: 'boolean', required: true, default: false } },
         // `custom_id` is looked up there, on Kong's Admin API as the plugin server reaches it.

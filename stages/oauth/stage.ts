@@ -9,6 +9,7 @@ import type { Refusal } from '../../lib/context/refusal.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { challengeHeader, metadataUrl } from '../../lib/identity/challenge.ts'
 import type { Principal } from '../../lib/identity/principal.ts'
+import { isSessionId, withoutSpace } from '../../lib/mcp/read-headers.ts'
 import { isModernRevision } from '../../lib/mcp/revisions.ts'
 import { tokenAuthentication } from './authenticate.ts'
 import { browserRules } from './browser.ts'
@@ -31,13 +32,19 @@ const revocationsStaleAfterMs = 60_000
  */
 function prepareOauth(config: OauthConfig, runtime: Runtime, route: string): Stage {
   checkResource(config.resource)
-  const below = `${new URL(config.resource).pathname.replace(/\/$/, '')}/`
+  const path = new URL(config.resource).pathname
+  const below = `${path.replace(/\/$/, '')}/`
   const rules = browserRules(config)
   const isFromKong = config.identity === 'from-kong'
   const shared = runtime.shared.register(route, config.redis)
   const authenticate = isFromKong ? kongAuthentication(config) : tokenAuthentication(config, runtime, shared)
-  const findConsumer = consumerMapping(config.consumer, runtime)
-  const challenge = { metadataUrl: metadataUrl(config.resource), scopes: config.required_scopes }
+  const findConsumer = consumerMapping(config.consumer, config.issuers.length, runtime)
+  const challenge = {
+    scheme: config.dpop.mode === 'require' ? ('DPoP' as const) : ('Bearer' as const),
+    metadataUrl: metadataUrl(config.resource),
+    scopes: config.required_scopes,
+    algorithms: config.dpop.algorithms,
+  }
 
   return async (call, port) => {
     const { request } = call
@@ -47,7 +54,7 @@ function prepareOauth(config: OauthConfig, runtime: Runtime, route: string): Sta
     const metadata = metadataAnswer(request, config)
     if (metadata) return { answer: metadata }
     // A route with a prefix path would forward whatever stands below the endpoint, and nobody judges a path.
-    if (request.path.startsWith('/.well-known/') || request.path.startsWith(below))
+    if (request.path.startsWith('/.well-known/') || (request.path !== path && request.path.startsWith(below)))
       return { refuse: { why: 'not_found' } }
     const stranger = rules.fault(request)
     if (stranger) return { refuse: stranger }
@@ -63,6 +70,7 @@ function prepareOauth(config: OauthConfig, runtime: Runtime, route: string): Sta
     if (found.provenBy) call.provenBy = found.provenBy
     if (!isFromKong) call.challenge = challenge
     else call.isFromKong = true
+    if (!config.bind_sessions) call.hasFreeSessions = true
 
     const revoked = await checkRevocations(call, principal, shared)
     if (revoked) return unauthenticated(config, revoked)
@@ -109,11 +117,12 @@ async function checkRevocations(
   }
   if (!revocations) return undefined
   if (revocations.state === 'never_loaded') return { why: 'shared_state_away', what: 'revocations' }
-  const { issuer, subject, client, tokenId, issuedAtS, actors } = principal
+  const { issuer, subject, client, tokenId, issuedAtS, actors, claims } = principal
   const found = revocations.revokedBy({
     issuer,
     subject,
     actors,
+    ...(typeof claims.sub === 'string' ? { login: claims.sub } : {}),
     ...(client === undefined ? {} : { client }),
     ...(tokenId === undefined ? {} : { tokenId }),
     ...(issuedAtS === undefined ? {} : { issuedAtS }),
@@ -132,10 +141,12 @@ async function checkSession(
   { sessions }: SharedState,
   route: string,
 ): Promise<Refusal | undefined> {
-  const { 'mcp-session-id': id, 'mcp-protocol-version': revision } = call.request.headers
+  const { 'mcp-session-id': sent, 'mcp-protocol-version': revision } = call.request.headers
+  if (sent === undefined || (typeof revision === 'string' && isModernRevision(revision))) return undefined
+  // Read as everybody behind reads it: nginx keeps white space around a value that servers drop (RFC 9110 5.5).
+  const id = typeof sent === 'string' ? withoutSpace(sent) : undefined
   // What is no session id is refused where headers are read.
-  if (typeof id !== 'string' || !/^[\x21-\x7e]{1,256}$/.test(id)) return undefined
-  if (typeof revision === 'string' && isModernRevision(revision)) return undefined
+  if (id === undefined || !isSessionId(id)) return undefined
   try {
     return (await sessions.check(route, id, ownerOf(principal))) === 'owned' ? undefined : { why: 'session_unknown' }
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Auth0: access tokens for an API, in both of its dialects (its own, and RFC 9068). */
 import { textOf, words } from '../claims.ts'
 import { missing, type Profile } from './profile.ts'
+import { looksLikeWorkload } from './workload.ts'
 
 export const auth0: Profile = {
   name: 'auth0',
@@ -21,7 +22,7 @@ export const auth0: Profile = {
       ok: true,
       facts: {
         subject,
-        isWorkload: subject === client || subject.endsWith('@clients') || payload.gty === 'client-credentials',
+        isWorkload: looksLikeWorkload(payload, client),
         roles: words(payload.roles, 'whole'),
         groups: words(payload.groups, 'whole'),
         permissions: words(payload.permissions, 'whole'),

@@ -38,7 +38,9 @@ export const entra: Profile = {
       facts: {
         subject,
         tenant,
-        isWorkload: isAppOnly,
+        // Agent identities (learn.microsoft.com/entra/agent-id): 11 is an agent, 13 an agent's own user account.
+        isWorkload: isAppOnly || facets(payload.xms_sub_fct).some((facet) => agentFacets.has(facet)),
+        isAgent: facets(payload.xms_act_fct).some((facet) => agentFacets.has(facet)),
         roles: words(payload.roles, 'whole'),
         groups: words(payload.groups, 'whole'),
         permissions: [],
@@ -47,6 +49,9 @@ export const entra: Profile = {
     }
   },
 }
+
+const agentFacets: ReadonlySet<string> = new Set(['11', '13'])
+const facets = (claim: unknown): readonly string[] => words(typeof claim === 'number' ? String(claim) : claim)
 
 const refusedTenant = (because: 'other_tenant' | 'guest' | 'version'): ProfileReading => ({
   ok: false,
@@ -62,5 +67,6 @@ const leavesGroupsOut = (payload: Claims): boolean =>
 function isGuest(payload: Claims, tenant: string): boolean {
   if (payload.acct !== undefined) return payload.acct !== 0 && payload.acct !== '0'
   const home = payload.idp
-  return home !== undefined && !(typeof home === 'string' && home.includes(`/${tenant}/`))
+  const own = [`https://sts.windows.net/${tenant}/`, `https://login.microsoftonline.com/${tenant}/v2.0`]
+  return home !== undefined && !own.includes(home as string)
 }

@@ -1,6 +1,7 @@
 /** Keycloak: access tokens of a realm. */
 import { memberOf, textOf, words } from '../claims.ts'
 import { missing, type Profile } from './profile.ts'
+import { looksLikeWorkload } from './workload.ts'
 
 export const keycloak: Profile = {
   name: 'keycloak',
@@ -19,17 +20,13 @@ export const keycloak: Profile = {
     if (payload.typ !== 'Bearer' && payload.typ !== 'DPoP') {
       return { ok: false, refusal: { why: 'token_is_no_access_token', because: 'typ' } }
     }
-    const username = textOf(payload.preferred_username) ?? ''
     return {
       ok: true,
       facts: {
         subject,
-        // A service account has a user of this name, which nobody else can have, and no session of a browser.
+        // A service account has a user of a name of its own, and nobody's session: without one nobody signed in.
         isWorkload:
-          username.startsWith('service-account-') ||
-          payload.clientHost !== undefined ||
-          payload.clientAddress !== undefined ||
-          (payload.client_id !== undefined && payload.sid === undefined && payload.session_state === undefined),
+          looksLikeWorkload(payload, client) || (payload.sid === undefined && payload.session_state === undefined),
         roles: words(memberOf(payload.realm_access, 'roles'), 'whole'),
         groups: words(payload.groups, 'whole'),
         // Client roles count where the client is this API; those of other clients are other APIs' business.

@@ -14,12 +14,14 @@ export type TokenType = (typeof tokenTypes)[number]
  *
  * @property subject    the provider's stable id
  * @property isWorkload nobody signed in for this token; where it is in doubt, nobody did
+ * @property isAgent    the provider says itself that an agent acts for the person
  * @property unknown    claims that were left out, whatever the token has under their names
  */
 export interface ProfileFacts {
   readonly subject: string
   readonly tenant?: string
   readonly isWorkload: boolean
+  readonly isAgent?: boolean
   readonly roles: readonly string[]
   readonly groups: readonly string[]
   readonly permissions: readonly string[]

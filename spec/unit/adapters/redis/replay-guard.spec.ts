@@ -14,30 +14,40 @@ describe('a replay guard without Redis', () => {
 
   it('says yes once, and no for as long as it was told', async () => {
     const guard = new ReplayGuard(clock)
-    expect(await guard.isFirst('a', 1_000)).toBe(true)
-    expect(await guard.isFirst('b', 1_000)).toBe(true)
+    expect(await guard.isFirst('a', 1_000, 'owner')).toBe(true)
+    expect(await guard.isFirst('b', 1_000, 'owner')).toBe(true)
     nowMono = 999
-    expect(await guard.isFirst('a', 1_000)).toBe(false)
+    expect(await guard.isFirst('a', 1_000, 'owner')).toBe(false)
     nowMono = 1_000
-    expect(await guard.isFirst('a', 1_000)).toBe(true)
+    expect(await guard.isFirst('a', 1_000, 'owner')).toBe(true)
   })
 
   it('would rather refuse a new key than forget one within its time', async () => {
     const guard = new ReplayGuard(clock)
-    for (let n = 0; n < 100_000; n++) await guard.isFirst(`key ${n}`, 1_000 + n)
-    await expect(guard.isFirst('one more', 1_000)).rejects.toThrow(ReplayGuardFull)
-    expect(await guard.isFirst('key 0', 1_000)).toBe(false)
+    for (let n = 0; n < 200_000; n++) await guard.isFirst(`key ${n}`, 1_000 + n, `owner ${n % 10}`)
+    await expect(guard.isFirst('one more', 1_000, 'owner')).rejects.toThrow(ReplayGuardFull)
+    expect(await guard.isFirst('key 0', 1_000, 'owner')).toBe(false)
     nowMono = 1_000
     // One is over, so there is room for one.
-    expect(await guard.isFirst('one more', 1_000)).toBe(true)
-    await expect(guard.isFirst('another', 1_000)).rejects.toThrow(ReplayGuardFull)
-    expect(await guard.isFirst('key 1', 1_000)).toBe(false)
+    expect(await guard.isFirst('one more', 1_000, 'owner')).toBe(true)
+    await expect(guard.isFirst('another', 1_000, 'owner')).rejects.toThrow(ReplayGuardFull)
+    expect(await guard.isFirst('key 1', 1_000, 'owner')).toBe(false)
     nowMono = 1_001
-    expect(await guard.isFirst('another', 1_000)).toBe(true)
+    expect(await guard.isFirst('another', 1_000, 'owner')).toBe(true)
+  })
+
+  it('gives nobody more than a share: others go on while one has used theirs up', async () => {
+    const guard = new ReplayGuard(clock)
+    for (let n = 0; n < 50_000; n++) await guard.isFirst(`key ${n}`, 1_000, 'mallory')
+    await expect(guard.isFirst('one more', 1_000, 'mallory')).rejects.toThrow(ReplayGuardFull)
+    expect(await guard.isFirst('key 0', 1_000, 'mallory')).toBe(false)
+    expect(await guard.isFirst('bobs', 1_000, 'bob')).toBe(true)
+    nowMono += 1_000
+    expect(await guard.isFirst('one more', 1_000, 'mallory')).toBe(true)
   })
 
   it.each([0, -1, NaN, Infinity])('refuses to remember for %s ms', async (ttlMs) => {
-    await expect(new ReplayGuard(clock).isFirst('a', ttlMs)).rejects.toThrow(RangeError)
+    await expect(new ReplayGuard(clock).isFirst('a', ttlMs, 'owner')).rejects.toThrow(RangeError)
   })
 })
 
@@ -55,32 +65,39 @@ describe('a replay guard with Redis', () => {
 
   it('says yes to one node only, however many ask at once', async () => {
     const guards = [guard(0), guard(1)]
-    const asked = Array.from({ length: 50 }, (_, n) => guards[n % 2]!.isFirst('jti', 60_000))
+    const asked = Array.from({ length: 50 }, (_, n) => guards[n % 2]!.isFirst('jti', 60_000, 'owner'))
     expect((await Promise.all(asked)).filter((isFirst) => isFirst).length).toBe(1)
   })
 
   it('says yes again when the time is over', async () => {
-    expect(await guard(0).isFirst('short', 100)).toBe(true)
-    expect(await guard(1).isFirst('short', 100)).toBe(false)
+    expect(await guard(0).isFirst('short', 100, 'owner')).toBe(true)
+    expect(await guard(1).isFirst('short', 100, 'owner')).toBe(false)
     await eventually(
-      () => guard(1).isFirst('short', 100),
+      () => guard(1).isFirst('short', 100, 'owner'),
       (isFirst) => isFirst,
     )
   })
 
+  it('still knows on this node what an emptied Redis has forgotten', async () => {
+    const own = guard(0)
+    expect(await own.isFirst('emptied', 60_000, 'owner')).toBe(true)
+    await server.cli('FLUSHALL')
+    expect(await own.isFirst('emptied', 60_000, 'owner')).toBe(false)
+  })
+
   it('shows Redis no key', async () => {
-    await guard(0).isFirst('a secret key', 60_000)
+    await guard(0).isFirst('a secret key', 60_000, 'owner')
     expect(await server.cli('KEYS', '*')).not.toContain('secret')
   })
 
   it('answers nothing while Redis is away, and remembers what was before', async () => {
-    expect(await guard(0).isFirst('kept', 60_000)).toBe(true)
+    expect(await guard(0).isFirst('kept', 60_000, 'owner')).toBe(true)
     await server.kill()
-    await expect(guard(0).isFirst('kept', 60_000)).rejects.toThrow(RedisAway)
-    await expect(guard(0).isFirst('new', 60_000)).rejects.toThrow(RedisAway)
+    await expect(guard(0).isFirst('kept', 60_000, 'owner')).rejects.toThrow(RedisAway)
+    await expect(guard(0).isFirst('new', 60_000, 'owner')).rejects.toThrow(RedisAway)
     await server.startAgain()
     const isFirst = await eventually(
-      () => guard(0).isFirst('kept', 60_000).catch(String),
+      () => guard(0).isFirst('kept', 60_000, 'owner').catch(String),
       (answer) => typeof answer === 'boolean',
     )
     expect(isFirst).toBe(false)

@@ -119,7 +119,28 @@ describe('the revocation list', () => {
     expect(await removeRevocation(writer, 'of bob')).toBe(true)
     await Promise.all(nodes.map((node) => untilRevoked(node, 'bob', false)))
     expect(isRevoked(nodes[0]!, 'alice')).toBe(true)
-    expect(nodes.flatMap(({ logged }) => logged)).toEqual([])
+    // A machine under load may miss Redis's 100 ms once; nothing else may be said.
+    expect(nodes.flatMap(({ logged }) => logged).filter((line) => !/Redis is away|current again/.test(line))).toEqual(
+      [],
+    )
+  })
+
+  it('is not given back by a Redis that went back and was written past where it was', async () => {
+    const node = start(server.url)
+    await untilLoaded(node)
+    await addRevocation(writer, entry('first'))
+    await untilRevoked(node, 'first')
+    // What a replica had that lagged behind: the state before the last write.
+    const keys = (await server.cli('KEYS', '*')).split('\n').filter((key) => key.includes('revocations'))
+    for (const key of keys) await server.cli('COPY', key, `${key}:before`, 'REPLACE')
+    await addRevocation(writer, entry('mallory'))
+    await untilRevoked(node, 'mallory')
+    for (const key of keys) await server.cli('COPY', `${key}:before`, key, 'REPLACE')
+    for (const name of ['second', 'third']) await addRevocation(writer, entry(name))
+    await untilRevoked(node, 'third')
+    expect(isRevoked(node, 'mallory')).toBe(true)
+    await untilLogged(node, /lost the list, or some of it/)
+    expect(await isCurrent(node)).toBe(false)
   })
 
   it('is known to be current while nothing changes, by its age', async () => {

@@ -51,12 +51,21 @@ describe('sessions without Redis', () => {
 
   it('are 100,000 at most, and the longest idle go first', async () => {
     const sessions = new Sessions(clock)
-    for (let n = 0; n < 100_000; n++) await sessions.bind('jira', `s${n}`, 'bob')
-    await sessions.check('jira', 's0', 'bob')
+    for (let n = 0; n < 100_000; n++) await sessions.bind('jira', `s${n}`, `person ${n % 500}`)
+    await sessions.check('jira', 's0', 'person 0')
     await sessions.bind('jira', 'one more', 'bob')
-    expect(await sessions.check('jira', 's0', 'bob')).toBe('owned')
-    expect(await sessions.check('jira', 's1', 'bob')).toBe('unknown')
-    expect(await sessions.check('jira', 's2', 'bob')).toBe('owned')
+    expect(await sessions.check('jira', 's0', 'person 0')).toBe('owned')
+    expect(await sessions.check('jira', 's1', 'person 1')).toBe('unknown')
+    expect(await sessions.check('jira', 's2', 'person 2')).toBe('owned')
+  })
+
+  it('of one owner are 1,000 at most, and push out nobody else’s', async () => {
+    const sessions = new Sessions(clock)
+    await sessions.bind('jira', 'bobs', 'bob')
+    for (let n = 0; n < 1_001; n++) await sessions.bind('everything', `s${n}`, 'mallory')
+    expect(await sessions.check('everything', 's0', 'mallory')).toBe('unknown')
+    expect(await sessions.check('everything', 's1', 'mallory')).toBe('owned')
+    expect(await sessions.check('jira', 'bobs', 'bob')).toBe('owned')
   })
 })
 

@@ -68,6 +68,9 @@ describe('whom Kong’s plugin established', () => {
     expect(of({ sub: 'agent', client_id: 'agent' })).toMatchObject({ kind: 'workload' })
     expect(of({ sub: 'x', gty: 'client-credentials' })).toMatchObject({ kind: 'workload' })
     expect(of({ sub: 'x', idtyp: 'app' })).toMatchObject({ kind: 'workload' })
+    expect(of({ sub: 'x', preferred_username: 'service-account-x' })).toMatchObject({ kind: 'workload' })
+    expect(of({ sub: 'x', tid: 't', oid: 'o', roles: ['r'] })).toMatchObject({ kind: 'workload' })
+    expect(of({ sub: 'x', tid: 't', oid: 'o', scp: 's' })).toMatchObject({ kind: 'human' })
     expect(of({ sub: 'x', idtyp: 'user' })).toMatchObject({ kind: 'human' })
   })
 

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { type ClaimsConfig, principalFrom } from '../../../../lib/identity/principal.ts'
+import { type ClaimsConfig, type Principal, principalFrom } from '../../../../lib/identity/principal.ts'
 import { generic } from '../../../../lib/identity/profiles/generic.ts'
-import { principalOf } from '../../../support/principal-of.ts'
 
 const payload = { iss: 'https://idp', sub: 'bob', exp: 100, aud: 'https://gw/mcp', client_id: 'agent' }
+
+/** The principal of a token that says nothing else. */
+function principalOf(claims: Record<string, unknown>, config: Partial<ClaimsConfig> = {}): Principal {
+  const read = principalFrom({ ...payload, ...claims }, { profile: generic, ...config })
+  return read.ok ? read.principal : expect.fail(`no principal: ${JSON.stringify(read.refusal)}`)
+}
 
 /** Why there is no principal; `ok` where there is one. */
 function refusal(change: Record<string, unknown>, config: Partial<ClaimsConfig> = {}): unknown {
@@ -53,7 +58,7 @@ describe('a principal', () => {
   })
 
   it('has no more than its token says', () => {
-    expect(principalOf({})).toMatchObject({
+    expect(principalOf({ client_id: undefined }, { tokenType: 'at+jwt' })).toMatchObject({
       client: undefined,
       name: undefined,
       scopes: new Set(),
@@ -81,7 +86,7 @@ describe('a principal', () => {
   it.each<[note: string, claims: Record<string, unknown>, config: Partial<ClaimsConfig>, kind: string]>([
     ['a person', { client_id: 'app' }, {}, 'human'],
     ['a person, whose client is no agent', { client_id: 'app' }, { agentClients: ['App'] }, 'human'],
-    ['a person without a client', {}, { agentClients: ['*'] }, 'human'],
+    ['a person without a client', { client_id: undefined }, { agentClients: ['*'], tokenType: 'at+jwt' }, 'human'],
     ['an agent, by an actor', { client_id: 'app', act: { sub: 'a' } }, {}, 'agent'],
     ['an agent, by its client', { client_id: 'app' }, { agentClients: ['app'] }, 'agent'],
     ['an agent, as every client is', { client_id: 'app' }, { agentClients: ['*'] }, 'agent'],

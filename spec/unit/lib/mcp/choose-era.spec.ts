@@ -191,7 +191,7 @@ describe('the era of a request', () => {
       ok: false,
       refusal: {
         requested: 'x'.repeat(64),
-        supported: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'],
+        supported: ['2026-07-28'],
         idRaw: '1',
       },
     })

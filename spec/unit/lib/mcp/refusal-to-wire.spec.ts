@@ -90,7 +90,7 @@ describe('status and code of each refusal (a pin)', () => {
       httpStatus: 400,
       code: -32022,
       message: 'unsupported protocol version, choose one of data.supported',
-      data: { supported: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'], requested: '2027-01-01' },
+      data: { supported: ['2026-07-28'], requested: '2027-01-01' },
     })
   })
 

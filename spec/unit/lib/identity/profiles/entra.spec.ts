@@ -58,7 +58,7 @@ describe('Entra ID', () => {
     ['1.0', person1],
   ])('writes a person, in version %s', (_version, claims) => {
     expect(read(claims)).toMatchObject({
-      id: `${claims.iss as string}|${oid}`,
+      id: `${claims.iss}|${oid}`,
       subject: oid,
       tenant,
       kind: 'human',
@@ -110,6 +110,13 @@ describe('Entra ID', () => {
       expect(read(claims)).toMatchObject({ unknownClaims: new Set(['groups']) })
     })
 
+    it('which the profile says for itself, wherever else it is seen', () => {
+      const reading = entra.read({ ...person, _claim_names: { groups: 'src1' } }, { profile: entra, client })
+      expect(reading).toMatchObject({ ok: true, facts: { unknown: ['groups'] } })
+      const other = entra.read({ ...person, _claim_names: { address: 'src1' } }, { profile: entra, client })
+      expect(other).toMatchObject({ ok: true, facts: { unknown: [] } })
+    })
+
     it('and says so of a claim an administrator has named', () => {
       expect(read({ ...person, hasgroups: true }, { groupsClaim: 'groups' })).toMatchObject({
         unknownClaims: new Set(['groups']),
@@ -142,6 +149,18 @@ describe('Entra ID', () => {
     })
   })
 
+  it.each<[note: string, claims: Record<string, unknown>, kind: string]>([
+    ['an agent that acts for a person', { ...person, xms_act_fct: '11' }, 'agent'],
+    ['an agent’s own user account that acts for a person', { ...person, xms_act_fct: '3 13' }, 'agent'],
+    ['an agent as a number', { ...person, xms_act_fct: 11 }, 'agent'],
+    ['an agent’s own user account, where no person is', { ...person, xms_sub_fct: '13' }, 'workload'],
+    ['an agent on its own', { ...app, idtyp: 'app', xms_act_fct: '11', xms_sub_fct: '11' }, 'workload'],
+    ['a person through what is no agent', { ...person, xms_act_fct: '3', xms_sub_fct: '4 9' }, 'human'],
+    ['a person by what only looks like it', { ...person, xms_act_fct: '113', xms_sub_fct: '1 1' }, 'human'],
+  ])('writes %s', (_note, claims, kind) => {
+    expect(read(claims)).toMatchObject({ kind })
+  })
+
   describe('T44 writes guests', () => {
     const guests: [note: string, claims: Record<string, unknown>][] = [
       ['by `acct`', { ...person, acct: 1 }],
@@ -151,6 +170,7 @@ describe('Entra ID', () => {
       ['by a provider that is none', { ...person, idp: 'live.com' }],
       ['by a provider that is no text', { ...person, idp: [`https://sts.windows.net/${tenant}/`] }],
       ['in version 1.0', { ...person1, idp: `https://sts.windows.net/${otherTenant}/` }],
+      ['by a provider that has the tenant’s id in its name', { ...person, idp: `https://evil.example/${tenant}/` }],
     ]
     it.each(guests)('%s, who are refused unless they may come', (_note, claims) => {
       expect(read(claims)).toEqual(because('guest'))
@@ -162,6 +182,7 @@ describe('Entra ID', () => {
       ['`acct` that says member', { ...person, acct: 0 }],
       ['`acct` that says member, as a text', { ...person, acct: '0' }],
       ['the own tenant in `idp`', { ...person, idp: `https://sts.windows.net/${tenant}/` }],
+      ['the own tenant in `idp`, of version 2.0', { ...person, idp: person.iss }],
       ['neither', person],
     ])('and members, by %s', (_note, claims) => {
       expect(read(claims)).toMatchObject({ subject: oid })

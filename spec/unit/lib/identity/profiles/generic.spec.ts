@@ -43,10 +43,19 @@ describe('a provider that follows RFC 9068', () => {
     expect(read({ ...person, gty: 'authorization_code', idtyp: 'user' })).toMatchObject({ kind: 'human' })
   })
 
-  it('need not name a client', () => {
+  it('need not name a client in what says that it is an access token', () => {
     const { client_id: _, ...claims } = person
-    expect(read(claims)).toMatchObject({ kind: 'human', client: undefined })
+    expect(read(claims, { tokenType: 'at+jwt' })).toMatchObject({ kind: 'human', client: undefined })
   })
+
+  it.each([undefined, 'jwt', 'AT+JWT', 'application/at+jwt'])(
+    'T43 has no principal in a token without a client, of the type %s: an ID token may look like that',
+    (tokenType) => {
+      const { client_id: _, ...claims } = person
+      expect(read(claims, { tokenType })).toEqual({ why: 'token_claim_missing', claim: 'client_id' })
+      expect(read(person, { tokenType })).toMatchObject({ kind: 'human' })
+    },
+  )
 
   it('has no principal in a token without a subject', () => {
     const { sub: _, ...claims } = person

@@ -80,11 +80,23 @@ describe('Keycloak', () => {
 
   it.each<[note: string, claims: Record<string, unknown>]>([
     ['as it writes it', service],
-    ['by its user’s name alone', without(service, 'clientHost', 'clientAddress', 'client_id')],
+    [
+      'by its user’s name alone, in a session',
+      without({ ...service, sid: 's' }, 'clientHost', 'clientAddress', 'client_id'),
+    ],
     ['without a user’s name', without(service, 'preferred_username')],
+    [
+      'by the host it called from, in a session',
+      without({ ...service, sid: 's' }, 'preferred_username', 'client_id', 'clientAddress'),
+    ],
+    [
+      'by the address it called from, in a session',
+      without({ ...service, sid: 's' }, 'preferred_username', 'client_id', 'clientHost'),
+    ],
     ['with no address', without(service, 'preferred_username', 'clientHost', 'clientAddress')],
+    ['by nobody’s session', without(person, 'sid', 'client_id')],
   ])('writes a service account, %s', (_note, claims) => {
-    expect(read(claims)).toMatchObject({ kind: 'workload', client: 'ci' })
+    expect(read(claims)).toMatchObject({ kind: 'workload', client: claims.azp })
     expect(read(claims, { agentClients: ['*'] })).toMatchObject({ kind: 'workload' })
   })
 

@@ -1,5 +1,5 @@
 /** Whether a try is worth its wait: after failures in a row the next ones are not made. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from './clock.ts'
 
 const maxFailures = 5
 const openForMs = 1_000
