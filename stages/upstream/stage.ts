@@ -57,7 +57,9 @@ function sign(call: Call, key: SigningKey, config: UpstreamConfig, audience: str
     act: { sub: config.token_issuer },
     scope: decision?.verdict.allow === true ? decision.verdict.rule : '',
     mcp: {
+      // Across issuers only this is one person's: two of them may have the same `sub`.
       principal: principal?.id ?? '',
+      issuer: principal?.issuer ?? '',
       target: target ? targetName(target) : '',
       ...(target?.kind === 'tool' ? { tool: target.name } : {}),
       decision: decision?.id ?? '',
