@@ -15,7 +15,7 @@ export default defineConfig({
       {
         test: {
           name: 'gateway',
-          include: ['spec/gateway/**/*.spec.ts'],
+          include: ['spec/gateway/**/*.spec.ts', 'spec/conformance/**/*.conformance.ts'],
           testTimeout: 60_000,
           hookTimeout: 90_000,
           maxWorkers: 2,

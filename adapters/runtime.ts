@@ -1,7 +1,7 @@
 /** What all plugins of one plugin server share: one process is one Kong node (architecture.md, rule 6). */
 import type { CompileCondition } from '../lib/policy/condition.ts'
-import { noConditions } from '../lib/policy/policy.ts'
 import { Calls } from './calls.ts'
+import { compileCondition } from './cel/compile-condition.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Consumers } from './kong/consumers.ts'
 import { ServiceDoors } from './kong/service-door.ts'
@@ -9,6 +9,7 @@ import { Issuers } from './jwks/issuers.ts'
 import { Passes } from './loopback/passes.ts'
 import { operationalLog } from './operational-log.ts'
 import { Recorders } from './audit-sink/recorders.ts'
+import { PinnedRoutes } from './policy/pin-files.ts'
 import { PolicyFiles } from './policy/policy-files.ts'
 import { SharedStates } from './shared-state.ts'
 import { SigningKeys } from './token/signing-keys.ts'
@@ -24,6 +25,7 @@ export interface Runtime {
   readonly shared: SharedStates
   readonly consumers: Consumers
   readonly policyFiles: PolicyFiles
+  readonly pins: PinnedRoutes
   readonly compileCondition: CompileCondition
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
 }
@@ -43,7 +45,8 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
     shared: new SharedStates(clock, log),
     consumers: new Consumers(clock),
     policyFiles: new PolicyFiles(clock, log),
-    compileCondition: noConditions,
+    pins: new PinnedRoutes(clock, log),
+    compileCondition,
     log,
   }
 }

@@ -1,6 +1,6 @@
 /** What a record says. Every kind of event is one object of plain JSON; the trail adds number, time and chain. */
 import { createHash } from 'node:crypto'
-import type { Call } from '../context/call.ts'
+import type { Call, Listed } from '../context/call.ts'
 import type { Refusal } from '../context/refusal.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
@@ -35,7 +35,7 @@ export function refusalEvent(call: Call, refusal: Refusal, route: string, rules:
     type: typeOf(refusal),
     ...describe(call, route, rules),
     ...(call.decision ? { decision: decisionOf(call) } : {}),
-    reason: refusal.why === 'denied' ? refusal.reason : refusal.why,
+    reason: reasonOf(refusal),
     detail: detailOf(refusal),
   }
 }
@@ -54,9 +54,11 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
             returned: call.listed.kept.length,
             withheld: namesOf(call.listed.withheld),
             withheld_count: call.listed.withheld.length,
+            ...(call.listed.reasons === undefined ? {} : { withheld_reasons: call.listed.reasons }),
+            ...definitionsOf(call.listed),
           }
         : {}),
-      ...(call.refusal ? { reason: call.refusal.why, detail: detailOf(call.refusal) } : {}),
+      ...(call.refusal ? { reason: reasonOf(call.refusal), detail: detailOf(call.refusal) } : {}),
     }
   }
   return {
@@ -64,6 +66,24 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
     ...describe(call, route, rules),
     ...seen,
     reason: 'stopped_by_kong',
+  }
+}
+
+const reasonOf = (refusal: Refusal): string => (refusal.why === 'denied' ? refusal.reason : refusal.why)
+
+/** Definitions that are not approved, each with its digest, and what of the list a person should look at. */
+function definitionsOf({ definitions }: Listed): JsonObject {
+  if (!definitions) return {}
+  const { mode, fresh, changed, flagged } = definitions
+  const named = <T extends { readonly tool: string }>(all: readonly T[]): (T & { readonly tool: string })[] =>
+    all.slice(0, maxNames).map((one) => ({ ...one, tool: one.tool.slice(0, maxNameInList) }))
+  return {
+    pins: {
+      mode,
+      new: named(fresh).map(({ tool, sha256 }) => ({ tool, sha256 })),
+      changed: named(changed).map(({ tool, sha256, approved }) => ({ tool, sha256, approved_sha256: approved })),
+    },
+    ...(flagged.length === 0 ? {} : { flagged: named(flagged).map(({ tool, kinds }) => ({ tool, kinds })) }),
   }
 }
 
@@ -236,6 +256,10 @@ function sessionOf(call: Call): string | null {
 }
 
 /** The first hundred names: the count says how many there are. */
-const namesOf = (names: readonly string[]): string[] => names.slice(0, 100).map((name) => name.slice(0, 128))
+const namesOf = (names: readonly string[]): string[] =>
+  names.slice(0, maxNames).map((name) => name.slice(0, maxNameInList))
+
+const maxNames = 100
+const maxNameInList = 128
 
 const shorten = (text: string): string => (text.length > maxNameLength ? `${text.slice(0, maxNameLength)}…` : text)

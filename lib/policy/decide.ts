@@ -3,6 +3,7 @@ import { words } from '../identity/claims.ts'
 import type { Principal, PrincipalKind } from '../identity/principal.ts'
 import type { Target } from '../mcp/methods.ts'
 import type { Condition, ConditionContext, ConditionResult } from './condition.ts'
+import type { DefinitionFault } from './pins.ts'
 import type { Binding, NameKind, Permission, Policy } from './policy.ts'
 
 /**
@@ -27,6 +28,8 @@ export type DenialReason =
   | 'resource_not_granted'
   | 'task_not_supported'
   | 'method_unknown'
+  /** An answer to a question of the server's, and no session it can have been asked in. */
+  | 'response_unasked'
   /** A deny rule says so, whatever allows it. */
   | 'rule_denied'
   /** A permission would open it, and its condition is not true of this. */
@@ -41,6 +44,8 @@ export type DenialReason =
   | 'scope_missing'
   /** It is high-risk, and nobody has been able to say for a minute who is revoked. */
   | 'revocations_stale'
+  /** The tool's definition is not the one that was approved. */
+  | DefinitionFault
 
 /** Why a permission is not a caller's, though something of theirs leads to it. */
 export interface Bar {
@@ -67,10 +72,12 @@ export interface Grants {
  *
  * @property areRevocationsStale the list of who is revoked is older than it may be for what is high-risk
  * @property conditions          what conditions are asked about; without it, one that has to be evaluated fails
+ * @property withheld            what is wrong with a tool's definition, where that keeps it from everybody
  */
 export interface Circumstances {
   readonly areRevocationsStale: boolean
   readonly conditions?: ConditionContext
+  readonly withheld?: (tool: string) => DefinitionFault | undefined
 }
 
 /**
@@ -195,6 +202,8 @@ function holds(principal: Principal, { claim, value }: Binding): boolean {
   }
 }
 
+const singular = { tools: 'tool', prompts: 'prompt', resources: 'resource' } as const
+
 const notGranted = {
   tools: 'tool_not_granted',
   prompts: 'prompt_not_granted',
@@ -211,7 +220,7 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
   const ask = (condition: Condition): ConditionResult =>
     now.conditions === undefined
       ? 'error'
-      : condition.evaluate({ ...now.conditions, tool: { name, kind: kind.slice(0, -1) } }).result
+      : condition.evaluate({ ...now.conditions, tool: { name, kind: singular[kind] } }).result
   for (const rule of about.denies) {
     if (rule.principals && !rule.principals.includes(grants.kind)) continue
     if (rule.roles && !rule.roles.some((role) => grants.roles.includes(role))) continue
@@ -226,6 +235,8 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
     tried.push(permission.name)
     const result = permission.when === undefined ? 'true' : ask(permission.when)
     if (result === 'true' || result === 'unknown') {
+      const fault = kind === 'tools' ? now.withheld?.(name) : undefined
+      if (fault) return denied(fault, tried)
       return now.areRevocationsStale && about.isHighRisk
         ? denied('revocations_stale', tried)
         : { allow: true, rule: permission.name }

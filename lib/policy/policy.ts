@@ -196,16 +196,23 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     const found = known[kind].get(name)
     if (found) return found
     const open = permissions.filter((permission) => permission[kind](name))
+    // What takes away is not escaped by another spelling; what opens is compared as it is.
+    const spellings = kind === 'resources' ? [name, withLowerHost(name)] : [name]
+    const means = (rule: Targets): boolean => spellings.some((spelling) => rule[kind](spelling))
     const candidates: Candidates = {
       permissions: open,
-      denies: denies.filter((rule) => rule[kind](name)),
-      isHighRisk: open.some(({ isHighRisk }) => isHighRisk),
+      denies: denies.filter(means),
+      isHighRisk: permissions.some((permission) => permission.isHighRisk && means(permission)),
     }
     if (known[kind].size >= maxRemembered) known[kind].clear()
     known[kind].set(name, candidates)
     return candidates
   }
 }
+
+/** Scheme and host mean the same in any case (RFC 3986 6.2.2.1). */
+const withLowerHost = (uri: string): string =>
+  uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:(?:\/\/[^/?#]*)?/, (start) => start.toLowerCase())
 
 const maxRemembered = 20_000
 
@@ -237,7 +244,8 @@ function kindsOf(
       faults.push(`${at}: \`${kind}\` is no kind of caller; there are ${principalKinds.join(', ')}`)
     }
   }
-  return kinds?.length ? (kinds as readonly PrincipalKind[]) : undefined
+  if (kinds?.length === 0) faults.push(`${at}: \`principals\` names nobody; leave it out where it is for all`)
+  return kinds as readonly PrincipalKind[] | undefined
 }
 
 function conditionOf(

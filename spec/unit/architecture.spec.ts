@@ -24,6 +24,8 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   yaml: ['cli', 'embedded/gateway', 'adapters/policy'],
   ioredis: ['adapters/redis'],
   'oidc-provider': ['embedded/idp'],
+  '@bufbuild/cel': ['adapters/cel'],
+  '@bufbuild/re2': ['adapters/cel'],
 }
 
 const files = Object.keys(mayImport).flatMap((folder) =>

@@ -27,7 +27,8 @@ export function conditionContext(
   const session = headers['mcp-session-id']
   return {
     ...who(principal),
-    tool: { name: '', kind: target.kind },
+    // The name and kind of each thing that is asked about are put in where the decision is made.
+    tool: { name: '', kind: 'tool' },
     args: argumentsOf(call, target),
     request: {
       ip: given.ip,
@@ -61,14 +62,15 @@ function who(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'
         id: principal.id,
         kind: principal.kind,
         issuer: principal.issuer,
-        tenant: principal.tenant ?? '',
+        tenant: principal.tenant,
         subject: principal.subject,
-        name: principal.name ?? '',
+        name: principal.name,
         scopes: [...principal.scopes],
         roles: [...principal.roles],
         groups: [...principal.groups],
         permissions: [...principal.permissions],
         claims: principal.claims,
+        unknownClaims: [...principal.unknownClaims],
       },
       agent: { id: principal.client ?? '', actors: principal.actors },
     }

@@ -24,7 +24,7 @@ export interface RbacConfig extends PolicySettings {
 const text = { type: 'string', len_min: 1 }
 const required = { ...text, required: true }
 const names = { type: 'array', elements: text }
-const kinds = { type: 'array', elements: { type: 'string', one_of: [...principalKinds] } }
+const kinds = { type: 'array', len_min: 1, elements: { type: 'string', one_of: [...principalKinds] } }
 
 const policyFields = [
   {

@@ -8,7 +8,7 @@ import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import { challengeHeader } from '../../lib/identity/challenge.ts'
 import type { Message } from '../../lib/mcp/message.ts'
-import { type Circumstances, decide, grantsOf } from '../../lib/policy/decide.ts'
+import { type Circumstances, decide, grantsOf, type Verdict } from '../../lib/policy/decide.ts'
 import { conditionContext } from './condition-context.ts'
 import { policiesOf } from './policies.ts'
 import type { RbacConfig } from './schema.ts'
@@ -16,7 +16,7 @@ import type { RbacConfig } from './schema.ts'
 export const rbacStage: StageDefinition<RbacConfig> = { name: 'rbac', prepare: prepareRbac }
 
 /** @throws Error naming every fault of the policy */
-function prepareRbac(config: RbacConfig, runtime: Runtime): Stage {
+function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage {
   const policies = policiesOf(config, runtime)
   const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
 
@@ -35,10 +35,14 @@ function prepareRbac(config: RbacConfig, runtime: Runtime): Stage {
       })
       call.circumstances = { ...(call.circumstances ?? calm), conditions }
     }
+    const pins = runtime.pins.of(route)
+    if (pins?.mode === 'enforce') {
+      call.circumstances = { ...(call.circumstances ?? calm), withheld: (tool) => pins.fault(tool) }
+    }
     const now = call.circumstances ?? calm
     // Worked out once for everybody who holds the same, and remembered with the policy.
     const grants = grantsOf(principal, policy)
-    const verdict = decide(grants, target, now)
+    const verdict = isUnasked(call) ? unasked : decide(grants, target, now)
     call.decision = {
       id: newId(),
       verdict,
@@ -58,6 +62,15 @@ function prepareRbac(config: RbacConfig, runtime: Runtime): Stage {
   }
 }
 
+/**
+ * Is this a client's answer to a question nobody can have asked it? Servers ask within a session, which is the caller's own
+ * by the time this stage runs; without one there is nobody to answer.
+ */
+const isUnasked = ({ message, request }: Call): boolean =>
+  message?.kind === 'response' && request.headers['mcp-session-id'] === undefined
+
+const unasked: Verdict = { allow: false, reason: 'response_unasked', rulesTried: [] }
+
 const calm: Circumstances = { areRevocationsStale: false }
 
 /**
@@ -71,12 +84,7 @@ function stepUp(
   decisionId: string,
 ): Answer {
   const scopes = [...new Set([...challenge.scopes, ...needed])]
-  const header = challengeHeader({
-    scheme: 'Bearer',
-    error: 'insufficient_scope',
-    metadataUrl: challenge.metadataUrl,
-    scopes,
-  })
+  const header = challengeHeader({ ...challenge, error: 'insufficient_scope', scopes })
   return errorAnswer(
     403,
     {

@@ -1,23 +1,26 @@
 /**
  * Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. So is
- * `initialize`, whose answer says which session is this caller's.
+ * `initialize`, whose answer says which session is this caller's. Where tools are pinned, a definition that nobody has
+ * approved is withheld.
  */
 import { createHash } from 'node:crypto'
 import { newId } from '../../adapters/clock.ts'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { exchange, type ExchangeAnswer } from '../../adapters/loopback/exchange.ts'
+import type { JudgedDefinition, RoutePins } from '../../adapters/policy/pin-files.ts'
 import { SessionTaken } from '../../adapters/redis/sessions.ts'
 import { RedisAway } from '../../adapters/redis/shared-redis.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import type { Call } from '../../lib/context/call.ts'
+import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { opensSession } from '../../lib/context/may-open.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
-import { decide } from '../../lib/policy/decide.ts'
+import { type Circumstances, decide } from '../../lib/policy/decide.ts'
 import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
@@ -26,13 +29,15 @@ export const toolsFilterStage: StageDefinition<ToolsFilterConfig> = {
   prepare: prepareToolsFilter,
 }
 
-/** @throws Error for a `loopback_url` that is no http(s) URL */
-function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage {
+/** @throws Error for a `loopback_url` that is no http(s) URL, and for pins that are to be enforced and cannot be read */
+function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime, route: string): Stage {
   if (config.loopback_url !== undefined && !/^https?:$/.test(new URL(config.loopback_url).protocol)) {
     throw new Error('`loopback_url` must be an http or https URL')
   }
+  const pins = pinsOf(config, runtime, route)
   return async (call, port) => {
     const { target, message } = call
+    if (target?.kind === 'tool') return unapproved(call, target, pins)
     const isList = target?.kind === 'list'
     if (!(isList || opensSession(target)) || call.exchangeOf !== undefined) return undefined
     if ((isList && target.of === 'tasks') || message?.kind !== 'request') {
@@ -55,10 +60,45 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime): Stage 
     if (!answer.ok) return { refuse: { why: 'list_unreadable', because: answer.refusal.why } }
     if (answer.kind === 'error') return { answer: json(replaceId(answer.bytes, message.idRaw, answer.node)) }
     return isList
-      ? trimmed(call, message, target.of as ListKind, answer, config)
+      ? trimmed(call, message, target.of as ListKind, answer, { config, pins })
       : bound(call, message.idRaw, answer, asked.headers['mcp-session-id'], runtime)
   }
 }
+
+function pinsOf(config: ToolsFilterConfig, runtime: Runtime, route: string): RoutePins | undefined {
+  const { mode, file } = config.pins ?? { mode: 'off' }
+  if (mode === 'off') {
+    runtime.pins.close(route)
+    return undefined
+  }
+  if (file === undefined || file === '') {
+    throw new Error(`\`pins.mode: ${mode}\` needs a \`pins.file\`; if it refers to a variable, is that set?`)
+  }
+  return runtime.pins.open(route, mode, file)
+}
+
+/**
+ * A call of a tool nobody has approved, where the decision did not know of the pins: it is made before this stage, and the
+ * first call after a start is the first thing that brings this stage's configuration along.
+ */
+function unapproved(call: Call, target: Target & { readonly kind: 'tool' }, pins: RoutePins | undefined): StageEnd {
+  const { decision, message, circumstances } = call
+  if (pins?.mode !== 'enforce' || circumstances?.withheld || !decision || !message) return undefined
+  const verdict = decide(
+    decision.grants,
+    target,
+    withPins(call, (tool) => pins.fault(tool)),
+  )
+  if (verdict.allow) return undefined
+  const refuse = { why: 'denied', reason: verdict.reason, rulesTried: verdict.rulesTried } as const
+  return { refuse, answer: denialAnswer(refuse, message, target, decision.id, 'in-band') }
+}
+
+const withPins = (call: Call, withheld: Circumstances['withheld']): Circumstances => ({
+  areRevocationsStale: false,
+  ...call.circumstances,
+  ...(withheld ? { withheld } : {}),
+})
 
 /** @property idRaw the id the upstream was asked under */
 type Asked = ExchangeAnswer & { readonly idRaw: string }
@@ -103,18 +143,25 @@ function trimmed(
   message: { readonly idRaw: string; readonly era: 'legacy' | 'modern' },
   of: ListKind,
   answer: Result,
-  config: ToolsFilterConfig,
+  { config, pins }: { readonly config: ToolsFilterConfig; readonly pins: RoutePins | undefined },
 ): StageEnd {
   const grants = call.decision?.grants
   if (!grants) return { refuse: { why: 'door_closed', missing: ['decision'] } }
-  const now = call.circumstances ?? { areRevocationsStale: false }
-  const list = trimList(answer, of, (entry) => decide(grants, entryTarget(of, entry), now).allow, {
-    era: message.era,
-    idRaw: message.idRaw,
-    maxTtlMs: config.max_ttl_ms,
-  })
+  const judged: JudgedDefinition[] = []
+  const reasons: Record<string, number> = {}
+  const keep = (entry: ListEntry): boolean => {
+    const definition = of === 'tools' ? pins?.judge({ name: entry.name ?? '', node: entry.node }) : undefined
+    if (definition) judged.push(definition)
+    // What counts is the definition in this list, whatever was in the one before.
+    const now = withPins(call, pins?.mode === 'enforce' ? () => definition?.fault : undefined)
+    const verdict = decide(grants, entryTarget(of, entry), now)
+    if (!verdict.allow) reasons[verdict.reason] = (reasons[verdict.reason] ?? 0) + 1
+    return verdict.allow
+  }
+  const list = trimList(answer, of, keep, { era: message.era, idRaw: message.idRaw, maxTtlMs: config.max_ttl_ms })
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
-  call.listed = { kept: list.kept, withheld: list.withheld }
+  const definitions = of === 'tools' ? pins?.see(judged) : undefined
+  call.listed = { kept: list.kept, withheld: list.withheld, reasons, ...(definitions ? { definitions } : {}) }
   return { answer: json(list.bytes) }
 }
 

@@ -1,0 +1,21 @@
+/** What each reason of a denial means, for people. */
+import type { DenialReason } from '../lib/policy/decide.ts'
+
+export const denialReasons: Readonly<Record<DenialReason, string>> = {
+  no_role: 'no binding gives the caller a role',
+  tool_not_granted: 'no permission the caller holds is about this tool',
+  prompt_not_granted: 'no permission the caller holds is about this prompt',
+  resource_not_granted: 'no permission the caller holds is about this resource',
+  task_not_supported: 'tasks are not supported',
+  method_unknown: 'this is no method of the protocol',
+  response_unasked: 'an answer to a question nobody asked: there is no session',
+  rule_denied: 'a deny rule says so, whatever allows it',
+  condition_not_met: 'a permission is about it, and its condition is not true of this call',
+  condition_failed: 'a condition could not be evaluated, so it refuses',
+  claims_unknown: 'the provider left out the claim that would decide it',
+  principal_kind: 'a permission is about it, for other kinds of caller',
+  scope_missing: 'a permission is about it, for a token with more scopes',
+  revocations_stale: 'it is high-risk, and nobody can say who was revoked in the last minute',
+  definition_new: "nobody has approved the tool's definition",
+  definition_changed: "the tool's definition is not the one that was approved",
+}

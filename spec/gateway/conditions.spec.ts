@@ -1,0 +1,219 @@
+/** Rules with conditions, deny rules, policies in files, shadows: what they say of a call, they say of a list. */
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { parse, stringify } from 'yaml'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readRecords, readStops } from '../support/audit-trail.ts'
+import { FixtureIssuer } from '../support/fixture-issuer.ts'
+import {
+  call,
+  eventually,
+  type GatewayUnderTest,
+  rpc,
+  type Sent,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
+import { changeRbac } from '../support/oauth-settings.ts'
+
+const get = (project: string): unknown => call('search_issues', { project })
+const create = (project: string): unknown => call('create_issue', { project, summary: 'x' })
+
+describe.skipIf(skipReason)('a policy', () => {
+  let gateway: GatewayUnderTest
+  let issuer: FixtureIssuer
+  let folder: string
+  let file: string
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'kmcp-policy-'))
+    file = join(folder, 'policy.yml')
+    issuer = await FixtureIssuer.start('https://fixture.example/policy')
+    gateway = await startGatewayUnderTest((config) => {
+      issuer.stepInto(config)
+      changeRbac(config, (settings) => {
+        if (!settings.permissions['jira:read']) return
+        settings.condition_headers = ['x-change-ticket']
+        settings.permissions['jira:write'].when = 'args.project != "SEC" || "security" in principal.groups'
+        settings.permissions['jira:delete'].when =
+          'principal.kind == "human" && request.headers["x-change-ticket"].startsWith("CHG-")'
+        settings.permissions['jira:export'].when = 'inNetwork(request.ip, "10.0.0.0/8")'
+        settings.roles.lead = ['junior-developer', 'jira:delete']
+        settings.bindings.push(
+          { claim: 'groups', value: 'leads', role: 'lead' },
+          { claim: 'groups', value: 'exporters', role: 'auditor' },
+        )
+        settings.deny = [
+          { name: 'no-bulk-for-agents', tools: ['bulk_*'], principals: ['agent', 'workload'] },
+          {
+            name: 'frozen-project',
+            tools: ['create_*', 'update_*'],
+            when: 'has(args.project) && args.project == "FROZEN"',
+          },
+          {
+            name: 'blocked-people',
+            tools: ['*'],
+            prompts: ['*'],
+            resources: ['*'],
+            when: 'principal.subject == "mallory"',
+          },
+        ]
+        settings.shadow = {
+          permissions: { 'jira:read': { tools: ['get_issue'] } },
+          roles: { reader: ['jira:read'] },
+          bindings: [{ claim: 'groups', value: 'junior-developers', role: 'reader' }],
+        }
+      })
+      // The same server once more, its policy in a file.
+      const jira = config.services.find(({ name }) => name === 'jira')
+      const plugins = structuredClone(jira?.routes[0]?.plugins ?? [])
+      const rbac = plugins.find(({ name }) => name === 'mcp-rbac')
+      if (!jira || !rbac) throw new Error('kong.yml has no jira')
+      const { permissions, roles, bindings } = rbac.config as Record<string, unknown>
+      plain = { permissions, roles, bindings } as typeof plain
+      for (const permission of Object.values(plain.permissions)) delete permission.when
+      rbac.config = { policy_file: file }
+      config.services.push({
+        ...jira,
+        name: 'filed',
+        routes: [{ ...jira.routes[0], name: 'filed', paths: ['~/mcp/filed$'], plugins }],
+      } as never)
+      pending = writeFile(file, stringify(plain))
+    })
+    await pending
+  })
+  afterAll(async () => {
+    await gateway.close()
+    await issuer.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  let plain: { permissions: Record<string, { tools?: string[]; when?: string }>; roles: unknown; bindings: unknown }
+  let pending: Promise<void> = Promise.resolve()
+
+  const ask = async (
+    json: unknown,
+    claims: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+    route = 'jira',
+  ): Promise<Sent> =>
+    gateway.send(route, {
+      json,
+      headers: { authorization: `Bearer ${await issuer.sign({ aud: gateway.resource, ...claims })}`, ...headers },
+    })
+  const reasonOf = (sent: Sent): unknown =>
+    sent.json.error === undefined
+      ? 'allowed'
+      : ((sent.json.error.data as { reason?: string } | undefined)?.reason ?? sent.json.error.code)
+  const tools = async (
+    claims: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+    route = 'jira',
+  ): Promise<string[]> =>
+    ((await ask(rpc('tools/list'), claims, headers, route)).json.result?.tools as { name: string }[]).map(
+      ({ name }) => name,
+    )
+
+  it('with a condition on arguments allows one call and refuses the next, and lists the tool', async () => {
+    expect(reasonOf(await ask(create('OPS')))).toBe('allowed')
+    expect(reasonOf(await ask(create('SEC')))).toBe('condition_not_met')
+    expect((await readStops(gateway.auditDir)).at(-1)).toMatchObject({
+      reason: 'condition_not_met',
+      tool: 'create_issue',
+    })
+    expect(reasonOf(await ask(create('SEC'), { groups: ['junior-developers', 'security'] }))).toBe('allowed')
+    expect(await tools()).toContain('create_issue')
+  })
+
+  it('whose condition cannot be evaluated refuses', async () => {
+    expect(reasonOf(await ask(call('create_issue', { summary: 'x' })))).toBe('condition_failed')
+    expect(reasonOf(await ask(call('create_issue', { project: 7 })))).toBe('condition_failed')
+  })
+
+  it('with a condition on the caller and a header hides the tool from who it is not for', async () => {
+    const lead = { groups: ['leads'] }
+    const remove = call('delete_issue', { key: 'OPS-1' })
+    const ticket = { 'x-change-ticket': 'CHG-7' }
+    expect(reasonOf(await ask(remove, lead, ticket))).toBe('allowed')
+    expect(await tools(lead, ticket)).toContain('delete_issue')
+    expect(reasonOf(await ask(remove, lead, { 'x-change-ticket': 'none' }))).toBe('condition_not_met')
+    expect(await tools(lead, { 'x-change-ticket': 'none' })).not.toContain('delete_issue')
+    // No header at all: nothing to ask, so nothing is allowed.
+    expect(reasonOf(await ask(remove, lead))).toBe('condition_failed')
+    expect(await tools(lead)).not.toContain('delete_issue')
+    const agent = { ...lead, act: { sub: 'agent-1' } }
+    expect(reasonOf(await ask(remove, agent, ticket))).toBe('condition_not_met')
+    // What the role inherits is there as well.
+    expect(await tools(lead)).toContain('create_issue')
+  })
+
+  it('knows where a call comes from', async () => {
+    expect(reasonOf(await ask(call('bulk_export', {}), { groups: ['exporters'] }))).toBe('condition_not_met')
+  })
+
+  it('denies whatever allows it, and lists say the same', async () => {
+    expect(reasonOf(await ask(create('FROZEN')))).toBe('rule_denied')
+    expect((await readStops(gateway.auditDir)).at(-1)?.decision).toMatchObject({ rules_tried: ['frozen-project'] })
+    expect(await tools()).toContain('create_issue')
+    expect(reasonOf(await ask(get('OPS'), { sub: 'mallory' }))).toBe('rule_denied')
+    expect(await tools({ sub: 'mallory' })).toEqual([])
+    expect(reasonOf(await ask(get('OPS')))).toBe('allowed')
+  })
+
+  it('that is a shadow decides nothing, and is on record with what it would have said', async () => {
+    expect(reasonOf(await ask(get('OPS')))).toBe('allowed')
+    const admission = (await readRecords(gateway.auditDir)).findLast(({ type }) => type === 'admission')
+    expect(admission?.decision).toMatchObject({
+      effect: 'allow',
+      shadow: {
+        effect: 'deny',
+        reason: 'tool_not_granted',
+        differs: true,
+        policy_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    })
+    const read = await ask(call('get_issue', { key: 'OPS-1' }))
+    expect(reasonOf(read)).toBe('allowed')
+    expect((await readRecords(gateway.auditDir)).findLast(({ type }) => type === 'admission')?.decision).toMatchObject({
+      shadow: { effect: 'allow', rule: 'jira:read', differs: false },
+    })
+  })
+
+  it('in a file is read again when it changes; a version that cannot be used changes nothing', async () => {
+    const digestOf = async (): Promise<unknown> => {
+      await ask(get('OPS'), {}, {}, 'filed')
+      return (
+        (await readRecords(gateway.auditDir)).findLast(({ route, type }) => route === 'jira' && type !== 'outcome')
+          ?.decision as { policy_sha256: string }
+      ).policy_sha256
+    }
+    const allowed = async (): Promise<unknown> => reasonOf(await ask(create('OPS'), {}, {}, 'filed'))
+    expect(await allowed()).toBe('allowed')
+    const before = await digestOf()
+
+    const narrow = structuredClone(plain)
+    narrow.permissions['jira:write'] = { tools: ['add_comment'] }
+    // As editors and ConfigMaps do it: another file in its place.
+    await writeFile(`${file}.new`, stringify(narrow))
+    await rename(`${file}.new`, file)
+    await eventually(allowed, (reason) => reason === 'tool_not_granted')
+    expect(await digestOf()).not.toBe(before)
+    expect(await tools({}, {}, 'filed')).not.toContain('create_issue')
+
+    for (const broken of [
+      'permissions: [',
+      'permissions: { "jira:read": { tool: [x] } }',
+      stringify({ ...narrow, roles: { x: ['jira:none'] } }),
+      '',
+    ]) {
+      await writeFile(file, broken)
+      await new Promise((resolve) => setTimeout(resolve, 1_500))
+      expect(await allowed()).toBe('tool_not_granted')
+      expect(reasonOf(await ask(get('OPS'), {}, {}, 'filed'))).toBe('allowed')
+    }
+    await writeFile(file, stringify(plain))
+    await eventually(allowed, (reason) => reason === 'allowed')
+    expect(parse(await readFile(file, 'utf8'))).toEqual(plain)
+  })
+})
