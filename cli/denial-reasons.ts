@@ -9,6 +9,7 @@ export const denialReasons: Readonly<Record<DenialReason, string>> = {
   task_not_supported: 'tasks are not supported',
   method_unknown: 'this is no method of the protocol',
   response_unasked: 'an answer to a question nobody asked: there is no session',
+  switched_off: 'this part of the protocol is switched off',
   rule_denied: 'a deny rule says so, whatever allows it',
   condition_not_met: 'a permission is about it, and its condition is not true of this call',
   condition_failed: 'a condition could not be evaluated, so it refuses',

@@ -68,6 +68,7 @@ export interface Admission {
  * @property provenBy    what the caller has proven to hold beside the token
  * @property challenge   how a client gets a token for this route: what a refusal for lack of scope says
  * @property hasFreeSessions sessions of this route are anybody's, as an administrator wants it
+ * @property switchedOff what neither side may offer the other
  * @property isFromKong  Kong's own plugin authenticated the caller, with credentials the inner request needs again
  * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
@@ -90,6 +91,7 @@ export interface Call {
   challenge?: Pick<Challenge, 'scheme' | 'metadataUrl' | 'scopes' | 'algorithms'>
   isFromKong?: boolean
   hasFreeSessions?: boolean
+  switchedOff?: ReadonlySet<string>
   message?: Message
   target?: Target
   bodyDigest?: string

@@ -30,6 +30,8 @@ export type DenialReason =
   | 'method_unknown'
   /** An answer to a question of the server's, and no session it can have been asked in. */
   | 'response_unasked'
+  /** The administrator has switched this part of the protocol off. */
+  | 'switched_off'
   /** A deny rule says so, whatever allows it. */
   | 'rule_denied'
   /** A permission would open it, and its condition is not true of this. */

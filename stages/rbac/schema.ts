@@ -2,6 +2,7 @@
 import type { DenialShape } from '../../lib/context/denial.ts'
 import { denialShapes } from '../../lib/context/denial.ts'
 import { principalKinds } from '../../lib/identity/principal.ts'
+import { type Switch, switches } from '../../lib/mcp/trim-capabilities.ts'
 import type { Binding, DenyConfig, PermissionConfig } from '../../lib/policy/policy.ts'
 
 /** A policy as Kong hands it over: Lua has one kind of table, so an empty map arrives as an empty array. */
@@ -18,6 +19,7 @@ export interface RbacConfig extends PolicySettings {
   readonly shadow_file?: string
   readonly condition_headers?: readonly string[]
   readonly upstream?: string
+  readonly switched_off?: readonly Switch[]
   readonly denial: DenialShape
 }
 
@@ -102,5 +104,7 @@ export const rbacSchema = [
   { condition_headers: names },
   // What conditions know as `request.upstream`.
   { upstream: text },
+  // Capabilities nobody may use here: taken out of the handshake, and their methods denied. Tasks always are.
+  { switched_off: { type: 'array', elements: { type: 'string', one_of: [...switches] } } },
   { denial: { type: 'string', required: true, default: 'in-band', one_of: [...denialShapes] } },
 ]

@@ -8,6 +8,7 @@ import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import { challengeHeader } from '../../lib/identity/challenge.ts'
 import type { Message } from '../../lib/mcp/message.ts'
+import type { Target } from '../../lib/mcp/methods.ts'
 import { type Circumstances, decide, grantsOf, type Verdict } from '../../lib/policy/decide.ts'
 import { conditionContext } from './condition-context.ts'
 import { policiesOf } from './policies.ts'
@@ -18,6 +19,7 @@ export const rbacStage: StageDefinition<RbacConfig> = { name: 'rbac', prepare: p
 /** @throws Error naming every fault of the policy */
 function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage {
   const policies = policiesOf(config, runtime)
+  const switchedOff = new Set<string>(config.switched_off ?? [])
   const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
 
   return async (call, port) => {
@@ -42,7 +44,8 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
     const now = call.circumstances ?? calm
     // Worked out once for everybody who holds the same, and remembered with the policy.
     const grants = grantsOf(principal, policy)
-    const verdict = isUnasked(call) ? unasked : decide(grants, target, now)
+    call.switchedOff = switchedOff
+    const verdict = notNow(call, target) ?? decide(grants, target, now)
     call.decision = {
       id: newId(),
       verdict,
@@ -63,13 +66,19 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
 }
 
 /**
- * Is this a client's answer to a question nobody can have asked it? Servers ask within a session, which is the caller's own
- * by the time this stage runs; without one there is nobody to answer.
+ * What no policy is asked about: a capability that is switched off, and a client's answer to a question nobody can have
+ * asked it. Servers ask within a session, which is the caller's own by the time this stage runs; without one there is nobody
+ * to answer.
  */
-const isUnasked = ({ message, request }: Call): boolean =>
-  message?.kind === 'response' && request.headers['mcp-session-id'] === undefined
-
-const unasked: Verdict = { allow: false, reason: 'response_unasked', rulesTried: [] }
+function notNow({ message, request, switchedOff }: Call, target: Target): Verdict | undefined {
+  if (message?.kind === 'response' && request.headers['mcp-session-id'] === undefined) {
+    return { allow: false, reason: 'response_unasked', rulesTried: [] }
+  }
+  const isOff =
+    (target.kind === 'completion' && switchedOff?.has('completions')) ||
+    (target.kind === 'session' && target.method === 'logging/setLevel' && switchedOff?.has('logging'))
+  return isOff ? { allow: false, reason: 'switched_off', rulesTried: [] } : undefined
+}
 
 const calm: Circumstances = { areRevocationsStale: false }
 

@@ -17,8 +17,10 @@ import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { opensSession } from '../../lib/context/may-open.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
+import { readJson } from '../../lib/mcp/json-reader.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
+import { takenFrom, withoutMembers } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
 import { type Circumstances, decide } from '../../lib/policy/decide.ts'
 import { ownerOf } from '../oauth/credential.ts'
@@ -111,7 +113,8 @@ async function askUpstream(
 ): Promise<Asked | { because: string }> {
   // An id of our own: servers route answers by it, and a second request under the client's id would get this list.
   const idRaw = JSON.stringify(`kmcp-${newId()}`)
-  const body = replaceId(await port.body(), idRaw)
+  const asked = replaceId(await port.body(), idRaw)
+  const body = opensSession(call.target) ? offering(asked, 'client', call) : asked
   const base = config.loopback_url ?? (await ownAddress(port))
   const pass = runtime.passes.issue(call, createHash('sha256').update(body).digest('hex'))
   try {
@@ -173,11 +176,13 @@ async function bound(
   session: string | string[] | undefined,
   runtime: Runtime,
 ): Promise<StageEnd> {
-  const plain = json(replaceId(answer.bytes, idRaw, answer.node))
+  const plain = json(offering(replaceId(answer.bytes, idRaw, answer.node), 'server', call))
   if (session === undefined) return { answer: plain }
   if (typeof session !== 'string' || !/^[\x21-\x7e]{1,256}$/.test(session)) {
     return { refuse: { why: 'list_unreadable', because: 'session_id' } }
   }
+  const withSession = { answer: { ...plain, headers: { ...plain.headers, 'mcp-session-id': session } } }
+  if (call.hasFreeSessions === true) return withSession
   const { principal, route } = call
   const sessions = route === undefined ? undefined : runtime.shared.of(route)?.sessions
   if (!principal || !sessions) return { refuse: { why: 'door_closed', missing: ['principal'] } }
@@ -188,7 +193,15 @@ async function bound(
     if (error instanceof SessionTaken) return { refuse: { why: 'list_unreadable', because: 'session_taken' } }
     throw error
   }
-  return { answer: { ...plain, headers: { ...plain.headers, 'mcp-session-id': session } } }
+  return withSession
+}
+
+/** A handshake without the capabilities that are switched off: neither side tries what would be refused. */
+function offering(message: Uint8Array, side: 'client' | 'server', call: Call): Uint8Array {
+  const read = readJson(message, { maxBytes: message.length, maxDepth: 512, maxValues: 1_000_000 })
+  if (!read.ok) throw new Error(`no JSON: ${read.refusal.why}`)
+  const path = side === 'client' ? ['params', 'capabilities'] : ['result', 'capabilities']
+  return withoutMembers(message, read.node, path, takenFrom(side, call.switchedOff ?? new Set()))
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */
