@@ -66,6 +66,7 @@ export function bridge(call: CallPdk): Kong {
       setUpstream: (name) => done('kong.service.set_upstream', { v: name }),
       request: {
         setHeaders: (headers) => done('kong.service.request.set_headers', toStruct(headers)),
+        setRawBody: (body) => done('kong.service.request.set_raw_body', { v: body }),
         setRawQuery: (query) => done('kong.service.request.set_raw_query', { v: query }),
       },
     },

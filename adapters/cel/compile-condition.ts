@@ -52,10 +52,10 @@ function planned(expression: string, { root, locate }: Expression, options: Cond
     evaluate: (context) => {
       const ask = (asked: typeof context): ConditionAnswer => {
         meter.left = valueLimits.steps
-        let isArgsUnknown = false
-        const variables = variablesOf(asked, reads, readsAllArgs, () => (isArgsUnknown = true))
+        const read = { unknownArgs: false }
+        const variables = variablesOf(asked, reads, readsAllArgs, () => (read.unknownArgs = true))
         const result = withoutStacks(() => run(variables))
-        return isArgsUnknown && dependsOnArgs(result) ? { result: 'unknown' } : answerOf(result, locate)
+        return read.unknownArgs && dependsOnArgs(result) ? { result: 'unknown' } : answerOf(result, locate)
       }
       const answer = ask(context)
       if (answer.result !== 'error' || !readsArgs || context.args === undefined) return answer

@@ -42,11 +42,11 @@ export function variablesOf(
 ): Variables {
   const variables = Object.create(null) as Record<string, CelInput>
   for (const name of reads) {
-    if (name === 'args' && context.args === undefined) {
-      Object.defineProperty(variables, name, { get: () => (onUnknownArgs(), noArgs) })
-    } else {
-      variables[name] = valueOf(name, context, readsAllArgs) as CelInput
-    }
+    const value =
+      name === 'args' && context.args === undefined
+        ? unknownArgs(readsAllArgs, onUnknownArgs)
+        : valueOf(name, context, readsAllArgs)
+    variables[name] = value as CelInput
   }
   return variables
 }
@@ -112,6 +112,14 @@ function requestMember(request: ConditionContext['request'], member: string): Ce
     default:
       return undefined
   }
+}
+
+function unknownArgs(readsAllArgs: boolean, onRead: () => void): CelResult {
+  const read = (): CelResult => {
+    onRead()
+    return noArgs
+  }
+  return readsAllArgs ? read() : lazy(read)
 }
 
 function argsValue(args: Json | undefined, readsAllArgs: boolean): CelResult {

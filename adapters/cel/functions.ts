@@ -2,6 +2,7 @@
 import {
   celEnv,
   type CelEnv,
+  type CelError,
   celError,
   celList,
   type CelResult,
@@ -89,8 +90,8 @@ function ownFunctions(meter: Meter, { patterns, networks }: Literals): ReadonlyM
   }
   const equal = (a: CelValue, b: CelValue): boolean => areEqual(a, b, spend)
   const functions = new Map<string, Call>([
-    ['_==_', (_, [a = null, b = null]) => equal(a, b)],
-    ['_!=_', (_, [a = null, b = null]) => !equal(a, b)],
+    ['_==_', (_, [a = null, b = null]) => (mayCompare(a, b) ? equal(a, b) : otherKinds())],
+    ['_!=_', (_, [a = null, b = null]) => (mayCompare(a, b) ? !equal(a, b) : otherKinds())],
     ['@in', (_, [item = null, place = null]) => isIn(item, place, equal, spend)],
     ['@tick', (_, [goesOn]) => goesOn],
     [
@@ -129,6 +130,23 @@ function ownFunctions(meter: Meter, { patterns, networks }: Literals): ReadonlyM
     })
   }
   return functions
+}
+
+/**
+ * Are these of one kind, or is one of them null?
+ *
+ * The language calls values of two kinds unequal. Here that is an error: `args.project != "SEC"` must not let `["SEC"]` pass,
+ * which a server may take for the same.
+ */
+const mayCompare = (a: CelValue, b: CelValue): boolean => a === null || b === null || kindOf(a) === kindOf(b)
+
+const otherKinds = (): CelError => celError('values of two kinds are compared')
+
+function kindOf(value: CelValue): string {
+  if (numberOf(value) !== undefined) return 'number'
+  if (isCelList(value)) return 'list'
+  if (isCelMap(value)) return 'map'
+  return value instanceof Uint8Array ? 'bytes' : typeof value
 }
 
 /** Equality of the language definition: numbers by what they say, texts to the letter, other kinds never of each other. */
@@ -174,8 +192,12 @@ function isIn(
 ): CelResult | undefined {
   if (isCelList(place)) {
     spend(place.size >> 2)
-    for (const other of place) if (equal(item, other)) return true
-    return false
+    let isComparable = place.size === 0
+    for (const other of place) {
+      if (equal(item, other)) return true
+      isComparable ||= mayCompare(item, other)
+    }
+    return isComparable ? false : otherKinds()
   }
   // What is there may be an error, and then so is the answer.
   return isCelMap(place) && typeof item === 'string' ? place.has(item) : undefined

@@ -71,6 +71,8 @@ export interface Kong {
     readonly request: {
       /** Replaces every occurrence of each name; an empty list removes it (seen on Kong 3.9.3, pinned by the suite). */
       setHeaders(headers: Record<string, HeaderValue>): Promise<void>
+      /** In place of what the client sent; its length is announced anew. */
+      setRawBody(body: Uint8Array): Promise<void>
       setRawQuery(query: string): Promise<void>
     }
   }

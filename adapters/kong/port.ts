@@ -9,6 +9,7 @@ export class KongPort implements Port {
   readonly #headers = Object.create(null) as Record<string, HeaderValue>
   readonly #responseHeaders: Record<string, string> = {}
   #dropQuery = false
+  #body: Uint8Array | undefined
   #upstream: string | undefined
 
   constructor(kong: Kong, isWholeChain: boolean) {
@@ -73,6 +74,10 @@ export class KongPort implements Port {
     return this.#responseHeaders
   }
 
+  setBody(bytes: Uint8Array): void {
+    this.#body = bytes
+  }
+
   dropQuery(): void {
     this.#dropQuery = true
   }
@@ -86,6 +91,7 @@ export class KongPort implements Port {
     const { request } = this.#kong.service
     if (Object.keys(this.#responseHeaders).length > 0) await this.#kong.response.setHeaders(this.#responseHeaders)
     if (Object.keys(this.#headers).length > 0) await request.setHeaders(this.#headers)
+    if (this.#body) await request.setRawBody(this.#body)
     if (this.#dropQuery) await request.setRawQuery('')
     if (this.#upstream !== undefined) await this.#kong.service.setUpstream(this.#upstream)
   }

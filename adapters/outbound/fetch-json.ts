@@ -36,7 +36,7 @@ export class FetchStatus extends Error {
 /**
  * What a request may be beside a plain GET.
  *
- * @property headers   beside Accept and Accept-Encoding; they go nowhere but to the URL's own host
+ * @property headers   names in lower case; they go nowhere but to the URL's own host
  * @property form      makes it a POST of these fields
  * @property timeoutMs default 3,000
  */
@@ -133,8 +133,8 @@ function get(url: URL, isSecure: boolean, resolver: LookupFunction, options: Fet
       agent: false,
       method: form === undefined ? 'GET' : 'POST',
       headers: {
-        ...options.headers,
         accept: 'application/json',
+        ...options.headers,
         'accept-encoding': 'identity',
         ...(form === undefined
           ? {}

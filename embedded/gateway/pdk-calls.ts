@@ -116,6 +116,15 @@ const handlers: Record<PdkCallName, Handler> = {
     setHeaders(state, checkedHeaders({ fields: fields ?? {} }))
     return undefined
   },
+  async 'kong.service.request.set_raw_body'(state, { v }) {
+    // As ngx.req.set_body_data: what the client sent is read first, and its length and framing are forgotten.
+    await readBody(state)
+    const bytes = Buffer.from(v as Uint8Array)
+    state.body = { length: bytes.length, bytes }
+    state.headers.set('content-length', String(bytes.length))
+    state.headers.clear('transfer-encoding')
+    return undefined
+  },
   'kong.service.request.set_raw_query'(state, { v }) {
     state.args = encoded(String(v)).replace(
       /[\x00-\x20\x7f]/g,

@@ -48,6 +48,7 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
       type: 'outcome',
       call: call.id,
       admission: call.admission.seq,
+      ...(call.sentDigest === undefined ? {} : { sent_body_sha256: call.sentDigest }),
       ...seen,
       ...(call.listed
         ? {
@@ -190,7 +191,12 @@ function decisionOf(call: Call): JsonObject {
 
 const verdictOf = (verdict: Verdict): JsonObject =>
   verdict.allow
-    ? { effect: 'allow', rule: verdict.rule }
+    ? {
+        effect: 'allow',
+        rule: verdict.rule,
+        // Whose values they are is the policy's business; its digest is beside them.
+        ...(verdict.edits ? { forced: Object.keys(verdict.edits.force), removed: verdict.edits.remove } : {}),
+      }
     : { effect: 'deny', reason: verdict.reason, rules_tried: namesOf(verdict.rulesTried) }
 
 /** What a target is called in one line: `tool delete_issue`, `resource jira://issue/1`. */

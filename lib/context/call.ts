@@ -68,6 +68,7 @@ export interface Admission {
  * @property provenBy    what the caller has proven to hold beside the token
  * @property challenge   how a client gets a token for this route: what a refusal for lack of scope says
  * @property hasFreeSessions sessions of this route are anybody's, as an administrator wants it
+ * @property sentDigest  digest of the body as it was sent on, where that is not what the client sent
  * @property switchedOff what neither side may offer the other
  * @property isFromKong  Kong's own plugin authenticated the caller, with credentials the inner request needs again
  * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
@@ -92,6 +93,7 @@ export interface Call {
   isFromKong?: boolean
   hasFreeSessions?: boolean
   switchedOff?: ReadonlySet<string>
+  sentDigest?: string
   message?: Message
   target?: Target
   bodyDigest?: string

@@ -43,6 +43,8 @@ export interface Port {
   setHeader(name: string, value: string | readonly string[]): void
   /** Collected likewise: a header of the answer, whoever gives it in the end. */
   setResponseHeader(name: string, value: string): void
+  /** Collected likewise: sends this in place of the client's body, edited byte for byte from it. */
+  setBody(bytes: Uint8Array): void
   /** Collected likewise: drops the query before the request goes on. */
   dropQuery(): void
   /** Collected likewise and sent last: opens this Upstream for the request. */

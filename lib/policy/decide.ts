@@ -4,16 +4,17 @@ import type { Principal, PrincipalKind } from '../identity/principal.ts'
 import type { Target } from '../mcp/methods.ts'
 import type { Condition, ConditionContext, ConditionResult } from './condition.ts'
 import type { DefinitionFault } from './pins.ts'
-import type { Binding, NameKind, Permission, Policy } from './policy.ts'
+import type { ArgumentEdits, Binding, NameKind, Permission, Policy } from './policy.ts'
 
 /**
  * What the policy says to one target.
  *
  * @property rule    what allowed it (`jira:read` of a permission, `session` for what every caller may), or undefined for a denial
+ * @property edits   how the arguments have to be changed, where they have to
  * @property scopes  with `scope_missing`: what a token would have to be granted for this
  */
 export type Verdict =
-  | { readonly allow: true; readonly rule: string }
+  | { readonly allow: true; readonly rule: string; readonly edits?: ArgumentEdits }
   | {
       readonly allow: false
       readonly reason: DenialReason
@@ -58,6 +59,7 @@ export interface Bar {
 /**
  * What a caller holds under a policy. The same object for everybody who holds the same.
  *
+ * @property uncertain roles they may have: the provider left the claim out that would say
  * @property held   permissions by name
  * @property barred the same for those that something keeps from them
  */
@@ -65,6 +67,7 @@ export interface Grants {
   readonly policy: Policy
   readonly kind: PrincipalKind
   readonly roles: readonly string[]
+  readonly uncertain: readonly string[]
   readonly held: ReadonlySet<string>
   readonly barred: ReadonlyMap<string, Bar>
 }
@@ -114,8 +117,21 @@ export function decide(grants: Grants, target: Target, now: Circumstances): Verd
   }
 }
 
-/** What the caller's claims give under a policy, and what they would give if something else were different. */
+/**
+ * What the caller's claims give under a policy, and what they would give if something else were different. Worked out once
+ * for a principal, who is the same object for as long as their token is remembered.
+ */
 export function grantsOf(principal: Principal, policy: Policy): Grants {
+  const known = byPrincipal.get(policy) ?? new WeakMap<Principal, Grants>()
+  byPrincipal.set(policy, known)
+  const grants = known.get(principal) ?? grantsFrom(principal, policy)
+  known.set(principal, grants)
+  return grants
+}
+
+const byPrincipal = new WeakMap<Policy, WeakMap<Principal, Grants>>()
+
+function grantsFrom(principal: Principal, policy: Policy): Grants {
   const roles = new Set<string>()
   const missed: { readonly role: string; readonly bar: Bar }[] = []
   for (const binding of policy.bindings) {
@@ -167,7 +183,8 @@ function collect(
       if (barred.get(permission.name)?.by !== 'scope_missing') barred.set(permission.name, nearest)
     }
   }
-  return { policy, kind: principal.kind, roles, held, barred }
+  const uncertain = missed.filter(({ bar }) => bar.by === 'claims_unknown').map(({ role }) => role)
+  return { policy, kind: principal.kind, roles, uncertain, held, barred }
 }
 
 /** What keeps a caller who has the role for a permission from using it. */
@@ -225,9 +242,12 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
       : condition.evaluate({ ...now.conditions, tool: { name, kind: singular[kind] } }).result
   for (const rule of about.denies) {
     if (rule.principals && !rule.principals.includes(grants.kind)) continue
-    if (rule.roles && !rule.roles.some((role) => grants.roles.includes(role))) continue
+    const isFor = rule.roles === undefined || rule.roles.some((role) => grants.roles.includes(role))
+    // Whoever may have the role is denied like somebody who has: nobody can say that they have not.
+    const mayBeFor = isFor || rule.roles?.some((role) => grants.uncertain.includes(role)) === true
+    if (!mayBeFor) continue
     const result = rule.when === undefined ? 'true' : ask(rule.when)
-    if (result === 'true') return denied('rule_denied', [rule.name])
+    if (result === 'true') return denied(isFor ? 'rule_denied' : 'claims_unknown', [rule.name])
     if (result === 'error') return denied('condition_failed', [rule.name])
   }
   const tried: string[] = []
@@ -241,7 +261,7 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
       if (fault) return denied(fault, tried)
       return now.areRevocationsStale && about.isHighRisk
         ? denied('revocations_stale', tried)
-        : { allow: true, rule: permission.name }
+        : { allow: true, rule: permission.name, ...(permission.edits ? { edits: permission.edits } : {}) }
     }
     failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
   }
@@ -252,7 +272,14 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
   const nearest = barred.find(({ bar }) => bar.by === 'scope_missing') ?? barred[0]
   if (nearest) return denied(nearest.bar.by, [...tried, nearest.name], nearest.bar.scopes)
   if (failure) return denied(failure, tried)
-  return denied(grants.roles.length === 0 ? 'no_role' : notGranted[kind], [...grants.held])
+  return denied(grants.roles.length === 0 ? 'no_role' : notGranted[kind], firstOf(grants.held))
+}
+
+/** As many as a record shows. */
+function firstOf(names: ReadonlySet<string>): readonly string[] {
+  const first: string[] = []
+  for (const name of names) if (first.push(name) === 100) break
+  return first
 }
 
 function every(grants: Grants, uris: readonly string[], taskIds: readonly string[], now: Circumstances): Verdict {

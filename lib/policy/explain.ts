@@ -31,10 +31,12 @@ interface AskedCondition {
  * - `may_deny`: its condition depends on arguments that are not known
  * - `other_kind`, `other_roles`: it is for other callers
  * - `not_true`: its condition is not true of this call
+ * - `claims_unknown`: it is about this call and for a role the caller may have: the provider left the claim out that would
+ *   say, which denies as well
  */
 export interface DenyAnswer extends AskedCondition {
   readonly name: string
-  readonly said: 'denies' | 'fails' | 'may_deny' | 'other_kind' | 'other_roles' | 'not_true'
+  readonly said: 'denies' | 'fails' | 'may_deny' | 'other_kind' | 'other_roles' | 'not_true' | 'claims_unknown'
 }
 
 /**
@@ -117,9 +119,16 @@ function bindingSaid(principal: Principal, policy: Policy, binding: Binding): Bi
 function denyAnswer(rule: Deny, grants: Grants, context: ConditionContext | undefined): DenyAnswer {
   const { name } = rule
   if (rule.principals && !rule.principals.includes(grants.kind)) return { name, said: 'other_kind' }
-  if (rule.roles && !rule.roles.some((role) => grants.roles.includes(role))) return { name, said: 'other_roles' }
+  const isFor = rule.roles === undefined || rule.roles.some((role) => grants.roles.includes(role))
+  const mayBeFor = isFor || rule.roles?.some((role) => grants.uncertain.includes(role)) === true
+  if (!mayBeFor) return { name, said: 'other_roles' }
   const { result, asked } = ask(rule.when, context)
-  const said = { true: 'denies', false: 'not_true', unknown: 'may_deny', error: 'fails' } as const
+  const said = {
+    true: isFor ? 'denies' : 'claims_unknown',
+    false: 'not_true',
+    unknown: 'may_deny',
+    error: 'fails',
+  } as const
   return { name, said: said[result], ...asked }
 }
 

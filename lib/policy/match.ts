@@ -50,3 +50,38 @@ export function resourceMatcherOf(patterns: readonly string[]): Matcher {
     (!/(^|[/\\])\.{1,2}($|[/\\?#;])|%|\\|[\u0000-\u0020]/.test(uri) &&
       prefixes.some((prefix) => uri.startsWith(prefix)))
 }
+
+/**
+ * Which of many rules may mean a name? Asked before the rules themselves, so that a name costs what is near to it and not
+ * what there is: a rule is near where the text of one of its patterns before the first `*` or `?` begins the name.
+ *
+ * @param patterns of each rule; exact names, globs and prefixes alike
+ * @returns places in `patterns`, in order, each once; no rule that means the name is left out
+ */
+export function nearestOf(patterns: readonly (readonly string[])[]): (name: string) => readonly number[] {
+  const exact = new Map<string, number[]>()
+  const beginnings = new Map<number, Map<string, number[]>>()
+  for (const [place, list] of patterns.entries()) {
+    for (const pattern of list) {
+      const literal = pattern.search(/[*?]/)
+      add(exact, pattern, place)
+      if (literal === -1) continue
+      const ofLength = beginnings.get(literal) ?? new Map<string, number[]>()
+      beginnings.set(literal, ofLength)
+      add(ofLength, pattern.slice(0, literal), place)
+    }
+  }
+  return (name) => {
+    const found = new Set(exact.get(name))
+    for (const [length, ofLength] of beginnings) {
+      for (const place of ofLength.get(name.slice(0, length)) ?? []) found.add(place)
+    }
+    return [...found].sort((a, b) => a - b)
+  }
+}
+
+function add(map: Map<string, number[]>, key: string, place: number): void {
+  const places = map.get(key)
+  if (places) places.push(place)
+  else map.set(key, [place])
+}

@@ -1,8 +1,9 @@
 /** The policy of one MCP server as the administrator writes it, and its compiled form. */
 import { createHash } from 'node:crypto'
 import { type PrincipalKind, principalKinds } from '../identity/principal.ts'
+import type { Json } from '../mcp/message.ts'
 import type { CompileCondition, Condition } from './condition.ts'
-import { type Matcher, matcherOf, resourceMatcherOf } from './match.ts'
+import { type Matcher, matcherOf, nearestOf, resourceMatcherOf } from './match.ts'
 
 /** What a rule is about. Names are exact, or globs with `*` (any run of characters) and `?` (one character). */
 export interface TargetsConfig {
@@ -10,6 +11,8 @@ export interface TargetsConfig {
   readonly prompts?: readonly string[]
   /** Exact URIs, or prefixes that end in `*`. */
   readonly resources?: readonly string[]
+  /** Tools that an administrator has given one of these labels. */
+  readonly labelled?: readonly string[]
 }
 
 /**
@@ -20,12 +23,16 @@ export interface TargetsConfig {
  * @property principals kinds of caller it is for; default: all. `[human]` asks for a person who is there themselves
  * @property high_risk  closed while nobody can say who has been revoked in the last minute
  * @property when       a condition in CEL: the permission opens only what it is true of
+ * @property force      arguments a call is sent on with, whatever the client gave them: `{ project: TEAM }`
+ * @property remove     arguments a call is sent on without
  */
 export interface PermissionConfig extends TargetsConfig {
   readonly scopes?: readonly string[]
   readonly principals?: readonly PrincipalKind[]
   readonly high_risk?: boolean
   readonly when?: string
+  readonly force?: Readonly<Record<string, Json>>
+  readonly remove?: readonly string[]
 }
 
 /**
@@ -49,12 +56,15 @@ export interface DenyConfig extends TargetsConfig {
  *   another role, whose permissions it has as well
  * - `bindings`: which claim values give which role; a claim is read as a string, words or an array
  * - `deny`: beats every permission
+ * - `labels`: tool -> labels, such as `read-only`. What a server says of its own tools (annotations) is only a hint (MCP
+ *   2025-11-25 tools); here an administrator says it
  */
 export interface PolicyConfig {
   readonly permissions: Readonly<Record<string, PermissionConfig>>
   readonly roles: Readonly<Record<string, readonly string[]>>
   readonly bindings: readonly Binding[]
   readonly deny?: readonly DenyConfig[]
+  readonly labels?: Readonly<Record<string, readonly string[]>>
 }
 
 /** @property issuer where the route has several: whose claim it must be; without one, any of them will do */
@@ -72,6 +82,7 @@ interface Targets {
   readonly tools: Matcher
   readonly prompts: Matcher
   readonly resources: Matcher
+  readonly patterns: Readonly<Record<NameKind, readonly string[]>>
 }
 
 /** One permission, its patterns and its condition compiled. */
@@ -81,6 +92,13 @@ export interface Permission extends Targets {
   readonly principals: readonly PrincipalKind[] | undefined
   readonly isHighRisk: boolean
   readonly when: Condition | undefined
+  readonly edits: ArgumentEdits | undefined
+}
+
+/** How a call's arguments are changed before they are sent on. */
+export interface ArgumentEdits {
+  readonly force: Readonly<Record<string, Json>>
+  readonly remove: readonly string[]
 }
 
 /** One deny rule, compiled. */
@@ -126,6 +144,7 @@ export const noConditions: CompileCondition = () => ({ ok: false, fault: 'condit
  */
 export function compilePolicy(config: PolicyConfig, compile: CompileCondition = noConditions): Policy {
   const faults: string[] = []
+  const labels = toolsByLabel(config.labels ?? {})
   const permissions = new Map<string, Permission>()
   for (const [name, opens] of Object.entries(config.permissions)) {
     if (!/^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+)+$/.test(name)) {
@@ -133,11 +152,12 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
     }
     permissions.set(name, {
       name,
-      ...targetsOf(`permission \`${name}\``, opens, faults),
+      ...targetsOf(`permission \`${name}\``, opens, labels, faults),
       scopes: opens.scopes ?? [],
       principals: kindsOf(`permission \`${name}\``, opens.principals, faults),
       isHighRisk: opens.high_risk === true,
       when: conditionOf(`permission \`${name}\``, opens.when, compile, faults),
+      edits: editsOf(`permission \`${name}\``, opens, faults),
     })
   }
   const permissionsOf = expandRoles(config.roles, permissions, faults)
@@ -146,14 +166,14 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
   }
   const denies = (config.deny ?? []).map((rule): Deny => {
     const at = `deny \`${rule.name}\``
-    if (!rule.tools?.length && !rule.prompts?.length && !rule.resources?.length) {
+    if (!rule.tools?.length && !rule.prompts?.length && !rule.resources?.length && !rule.labelled?.length) {
       faults.push(`${at}: name the tools, prompts or resources it is about`)
     }
     for (const role of rule.roles ?? [])
       if (!permissionsOf.has(role)) faults.push(`${at}: there is no role \`${role}\``)
     return {
       name: rule.name,
-      ...targetsOf(at, rule, faults),
+      ...targetsOf(at, rule, labels, faults),
       roles: rule.roles?.length ? rule.roles : undefined,
       principals: kindsOf(at, rule.principals, faults),
       when: conditionOf(at, rule.when, compile, faults),
@@ -192,32 +212,62 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     prompts: new Map(),
     resources: new Map(),
   }
+  const nearPermissions = near(permissions)
+  const nearDenies = near(denies)
   return (kind, name) => {
     const found = known[kind].get(name)
     if (found) return found
-    const open = permissions.filter((permission) => permission[kind](name))
     // What takes away is not escaped by another spelling; what opens is compared as it is.
-    const spellings = kind === 'resources' ? [name, withLowerHost(name)] : [name]
-    const means = (rule: Targets): boolean => spellings.some((spelling) => rule[kind](spelling))
+    const spellings = kind === 'resources' ? [...new Set([name, withLowerHost(name)])] : [name]
+    const means = <T extends Targets>(rules: Near<T>): readonly T[] => [
+      ...new Set(spellings.flatMap((spelling) => rules(kind, spelling).filter((rule) => rule[kind](spelling)))),
+    ]
     const candidates: Candidates = {
-      permissions: open,
-      denies: denies.filter(means),
-      isHighRisk: permissions.some((permission) => permission.isHighRisk && means(permission)),
+      permissions: nearPermissions(kind, name).filter((permission) => permission[kind](name)),
+      denies: means(nearDenies),
+      isHighRisk: means(nearPermissions).some(({ isHighRisk }) => isHighRisk),
     }
-    if (known[kind].size >= maxRemembered) known[kind].clear()
+    const [oldest] = known[kind].keys()
+    if (known[kind].size >= maxRemembered && oldest !== undefined) known[kind].delete(oldest)
     known[kind].set(name, candidates)
     return candidates
   }
+}
+
+type Near<T> = (kind: NameKind, name: string) => readonly T[]
+
+/** The rules that may be about a name, in the order of the policy. */
+function near<T extends Targets>(rules: readonly T[]): Near<T> {
+  const places = {
+    tools: nearestOf(rules.map(({ patterns }) => patterns.tools)),
+    prompts: nearestOf(rules.map(({ patterns }) => patterns.prompts)),
+    resources: nearestOf(rules.map(({ patterns }) => patterns.resources)),
+  }
+  return (kind, name) => places[kind](name).map((place) => rules[place] as T)
 }
 
 /** Scheme and host mean the same in any case (RFC 3986 6.2.2.1). */
 const withLowerHost = (uri: string): string =>
   uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:(?:\/\/[^/?#]*)?/, (start) => start.toLowerCase())
 
-const maxRemembered = 20_000
+const maxRemembered = 50_000
 
-function targetsOf(at: string, opens: TargetsConfig, faults: string[]): Targets {
-  const lists = { tools: opens.tools ?? [], prompts: opens.prompts ?? [], resources: opens.resources ?? [] }
+function targetsOf(
+  at: string,
+  opens: TargetsConfig,
+  labels: ReadonlyMap<string, readonly string[]>,
+  faults: string[],
+): Targets {
+  const labelled = (opens.labelled ?? []).flatMap((label) => {
+    const tools = labels.get(label)
+    if (!tools) faults.push(`${at}: no tool has the label \`${label}\``)
+    return tools ?? []
+  })
+  const lists = {
+    tools: [...(opens.tools ?? []), ...labelled],
+    prompts: opens.prompts ?? [],
+    resources: opens.resources ?? [],
+  }
   for (const [kind, patterns] of Object.entries(lists)) {
     if (patterns.includes('')) faults.push(`${at}: an empty pattern in ${kind} matches nothing`)
   }
@@ -231,7 +281,30 @@ function targetsOf(at: string, opens: TargetsConfig, faults: string[]): Targets 
     tools: matcherOf(lists.tools),
     prompts: matcherOf(lists.prompts),
     resources: resourceMatcherOf(lists.resources),
+    patterns: lists,
   }
+}
+
+/** @returns the tools of each label, by exact name */
+function toolsByLabel(labels: Readonly<Record<string, readonly string[]>>): ReadonlyMap<string, readonly string[]> {
+  const tools = new Map<string, string[]>()
+  for (const [tool, given] of Object.entries(labels)) {
+    for (const label of given) tools.set(label, [...(tools.get(label) ?? []), tool])
+  }
+  return tools
+}
+
+function editsOf(
+  at: string,
+  { force = {}, remove = [] }: PermissionConfig,
+  faults: string[],
+): ArgumentEdits | undefined {
+  for (const name of remove) {
+    if (Object.hasOwn(force, name)) faults.push(`${at}: argument \`${name}\` cannot be both forced and removed`)
+  }
+  // Sorted, since Lua hands maps over in any order, and a message must not differ from one time to the next.
+  const sorted = Object.fromEntries(Object.entries(force).sort(([a], [b]) => (a < b ? -1 : 1)))
+  return Object.keys(force).length === 0 && remove.length === 0 ? undefined : { force: sorted, remove }
 }
 
 function kindsOf(

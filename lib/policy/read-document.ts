@@ -41,13 +41,23 @@ const recordOf =
     }
   }
 
-const targets = { tools: listOf(text), prompts: listOf(text), resources: listOf(text) }
+const anything: Check = () => undefined
+const targets = { tools: listOf(text), prompts: listOf(text), resources: listOf(text), labelled: listOf(text) }
 
 const document = recordOf({
   permissions: mapOf(
-    recordOf({ ...targets, scopes: listOf(text), principals: listOf(text), high_risk: flag, when: text }),
+    recordOf({
+      ...targets,
+      scopes: listOf(text),
+      principals: listOf(text),
+      high_risk: flag,
+      when: text,
+      force: mapOf(anything),
+      remove: listOf(text),
+    }),
   ),
   roles: mapOf(listOf(text)),
+  labels: mapOf(listOf(text)),
   bindings: listOf(recordOf({ claim: text, value: text, role: text, issuer: text }, ['claim', 'value', 'role'])),
   deny: listOf(
     recordOf({ name: text, ...targets, roles: listOf(text), principals: listOf(text), when: text }, ['name']),
@@ -63,8 +73,11 @@ export function readPolicyDocument(value: unknown): DocumentReading {
   const faults: string[] = []
   document(value, '', faults)
   if (faults.length > 0) return { ok: false, faults }
-  const { permissions = {}, roles = {}, bindings = [], deny } = value as Partial<PolicyConfig>
-  return { ok: true, policy: { permissions, roles, bindings, ...(deny?.length ? { deny } : {}) } }
+  const { permissions = {}, roles = {}, bindings = [], deny, labels } = value as Partial<PolicyConfig>
+  return {
+    ok: true,
+    policy: { permissions, roles, bindings, ...(deny?.length ? { deny } : {}), ...(labels ? { labels } : {}) },
+  }
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

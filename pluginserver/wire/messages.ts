@@ -65,6 +65,7 @@ const definitions = protobuf.parse(
 
   message Int { int32 v = 1; }
   message Text { string v = 1; }
+  message ByteString { bytes v = 1; }
   message KeyValue { string k = 1; Value v = 2; }
   message Exit { int32 status = 1; bytes body = 2; Struct headers = 3; }
   message RawBody { oneof kind { bytes content = 1; string body_filepath = 2; string error = 3; } }
@@ -106,6 +107,7 @@ export const pdkCalls = {
   'kong.service.request.clear_header': { takes: type('Text'), returns: type('NullMessage') },
   'kong.service.request.set_header': { takes: type('KeyValue'), returns: type('NullMessage') },
   'kong.service.request.set_headers': { takes: type('Struct'), returns: type('NullMessage') },
+  'kong.service.request.set_raw_body': { takes: type('ByteString'), returns: type('NullMessage') },
   'kong.service.request.set_raw_query': { takes: type('Text'), returns: type('NullMessage') },
   'kong.service.set_upstream': { takes: type('Text'), returns: type('NullMessage') },
 } as const satisfies Record<string, { takes: protobuf.Type; returns: protobuf.Type }>

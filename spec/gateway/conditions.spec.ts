@@ -1,4 +1,5 @@
 /** Rules with conditions, deny rules, policies in files, shadows: what they say of a call, they say of a list. */
+import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
@@ -11,12 +12,14 @@ import {
   call,
   eventually,
   type GatewayUnderTest,
+  modern,
   rpc,
   type Sent,
   skipReason,
   startGatewayUnderTest,
 } from '../support/gateway-under-test.ts'
 import { changeRbac } from '../support/oauth-settings.ts'
+import { RecordingUpstream } from '../support/recording-upstream.ts'
 
 const get = (project: string): unknown => call('search_issues', { project })
 const create = (project: string): unknown => call('create_issue', { project, summary: 'x' })
@@ -25,12 +28,14 @@ describe.skipIf(skipReason)('a policy', () => {
   let gateway: GatewayUnderTest
   let issuer: FixtureIssuer
   let folder: string
+  let seen: RecordingUpstream
   let file: string
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'kmcp-policy-'))
     file = join(folder, 'policy.yml')
     issuer = await FixtureIssuer.start('https://fixture.example/policy')
+    seen = await RecordingUpstream.start()
     gateway = await startGatewayUnderTest((config) => {
       issuer.stepInto(config)
       changeRbac(config, (settings) => {
@@ -40,6 +45,15 @@ describe.skipIf(skipReason)('a policy', () => {
         settings.permissions['jira:delete'].when =
           'principal.kind == "human" && request.headers["x-change-ticket"].startsWith("CHG-")'
         settings.permissions['jira:export'].when = 'inNetwork(request.ip, "10.0.0.0/8")'
+        settings.labels = { list_projects: ['public'], get_issue: ['public'] }
+        settings.permissions['jira:public'] = { labelled: ['public'] }
+        settings.permissions['jira:team'] = {
+          tools: ['add_comment'],
+          force: { author: '"gateway"', internal: 'true' },
+          remove: ['notify'],
+        }
+        settings.roles.guest = ['jira:public', 'jira:team']
+        settings.bindings.push({ claim: 'groups', value: 'guests', role: 'guest' })
         settings.roles.lead = ['junior-developer', 'jira:delete']
         settings.bindings.push(
           { claim: 'groups', value: 'leads', role: 'lead' },
@@ -66,13 +80,14 @@ describe.skipIf(skipReason)('a policy', () => {
           bindings: [{ claim: 'groups', value: 'junior-developers', role: 'reader' }],
         }
       })
+      seen.stepInto(config, 'jira-mcp')
       // The same server once more, its policy in a file.
       const jira = config.services.find(({ name }) => name === 'jira')
       const plugins = structuredClone(jira?.routes[0]?.plugins ?? [])
       const rbac = plugins.find(({ name }) => name === 'mcp-rbac')
       if (!jira || !rbac) throw new Error('kong.yml has no jira')
-      const { permissions, roles, bindings } = rbac.config as Record<string, unknown>
-      plain = { permissions, roles, bindings } as typeof plain
+      const { permissions, roles, bindings, labels } = rbac.config as Record<string, unknown>
+      plain = { permissions, roles, bindings, labels } as typeof plain
       for (const permission of Object.values(plain.permissions)) delete permission.when
       rbac.config = { policy_file: file }
       config.services.push({
@@ -83,10 +98,11 @@ describe.skipIf(skipReason)('a policy', () => {
       pending = writeFile(file, stringify(plain))
     })
     await pending
+    seen.leadTo(gateway.upstreams.jira)
   })
   afterAll(async () => {
     await gateway.close()
-    await issuer.close()
+    await Promise.all([issuer.close(), seen.close()])
     await rm(folder, { recursive: true, force: true })
   })
   let plain: { permissions: Record<string, { tools?: string[]; when?: string }>; roles: unknown; bindings: unknown }
@@ -128,7 +144,10 @@ describe.skipIf(skipReason)('a policy', () => {
 
   it('whose condition cannot be evaluated refuses', async () => {
     expect(reasonOf(await ask(call('create_issue', { summary: 'x' })))).toBe('condition_failed')
-    expect(reasonOf(await ask(call('create_issue', { project: 7 })))).toBe('condition_failed')
+    // A server may take one kind for another: nothing is concluded from their being unequal.
+    for (const project of [7, ['SEC'], true]) {
+      expect(reasonOf(await ask(call('create_issue', { project })))).toBe('condition_failed')
+    }
   })
 
   it('with a condition on the caller and a header hides the tool from who it is not for', async () => {
@@ -159,6 +178,75 @@ describe.skipIf(skipReason)('a policy', () => {
     expect(reasonOf(await ask(get('OPS'), { sub: 'mallory' }))).toBe('rule_denied')
     expect(await tools({ sub: 'mallory' })).toEqual([])
     expect(reasonOf(await ask(get('OPS')))).toBe('allowed')
+  })
+
+  it('opens tools by the labels an administrator gave them, and by nothing the server says', async () => {
+    const guest = { groups: ['guests'] }
+    expect((await tools(guest)).toSorted()).toEqual(['add_comment', 'get_issue', 'list_projects'])
+    expect(reasonOf(await ask(call('get_issue', { key: 'OPS-1' }), guest))).toBe('allowed')
+    expect(reasonOf(await ask(get('OPS'), guest))).toBe('tool_not_granted')
+  })
+
+  it('sends a call on with the arguments it forces and without those it removes, every other byte as it was', async () => {
+    const guest = { groups: ['guests'] }
+    const body = (args: string): string =>
+      `{ "jsonrpc":"2.0","id":1, "method":"tools/call","params":{"name":"add_comment","arguments":${args},"_meta":{"x": 1.50}}}`
+    const sentOn = async (args: string): Promise<string> => {
+      await gateway.send('jira', {
+        body: body(args),
+        headers: { authorization: `Bearer ${await issuer.sign({ aud: gateway.resource, ...guest })}` },
+      })
+      return seen.requests.at(-1)?.body.toString() ?? ''
+    }
+    const forced = '"author":"gateway","internal":true'
+    expect(await sentOn('{"key":"OPS-1","author":"bob","notify":["x"],"n":9007199254740993}')).toBe(
+      body(`{"key":"OPS-1","n":9007199254740993,${forced}}`),
+    )
+    expect(await sentOn('{ }')).toBe(body(`{${forced}}`))
+    expect(RecordingUpstream.header(seen.requests.at(-1), 'content-length')).toBe(
+      String(Buffer.byteLength(body(`{${forced}}`))),
+    )
+    const records = await eventually(
+      () => readRecords(gateway.auditDir),
+      (all) => all.at(-1)?.type === 'outcome',
+    )
+    expect(records.at(-1)?.sent_body_sha256).toBe(
+      createHash('sha256')
+        .update(body(`{${forced}}`))
+        .digest('hex'),
+    )
+    expect(records.findLast(({ type }) => type === 'admission')?.decision).toMatchObject({
+      rule: 'jira:team',
+      forced: ['author', 'internal'],
+      removed: ['notify'],
+    })
+    // Without arguments at all there is a place for them all the same.
+    const { headers, json } = modern('tools/call', { name: 'add_comment' }, 'add_comment')
+    await gateway.send('jira', {
+      json,
+      headers: { ...headers, authorization: `Bearer ${await issuer.sign({ aud: gateway.resource, ...guest })}` },
+    })
+    expect(JSON.parse(seen.requests.at(-1)?.body.toString() ?? '')).toMatchObject({
+      params: { name: 'add_comment', arguments: { author: 'gateway', internal: true } },
+    })
+  })
+
+  it('takes tasks out of what a client of 2026-07-28 offers, request by request', async () => {
+    const { headers, json } = modern('tools/call', { name: 'get_issue', arguments: { key: 'OPS-1' } }, 'get_issue')
+    const message = json as { params: { _meta: Record<string, unknown> } }
+    message.params._meta['io.modelcontextprotocol/clientCapabilities'] = {
+      elicitation: {},
+      extensions: { 'io.modelcontextprotocol/tasks': {}, 'io.example/x': {} },
+    }
+    const sent = await gateway.send('jira', {
+      json,
+      headers: { ...headers, authorization: `Bearer ${await issuer.sign({ aud: gateway.resource })}` },
+    })
+    expect(sent.status).toBe(200)
+    expect(JSON.parse(seen.requests.at(-1)?.body.toString() ?? '').params._meta).toMatchObject({
+      'io.modelcontextprotocol/clientCapabilities': { elicitation: {}, extensions: { 'io.example/x': {} } },
+    })
+    expect(seen.requests.at(-1)?.body.toString()).not.toContain('modelcontextprotocol/tasks')
   })
 
   it('that is a shadow decides nothing, and is on record with what it would have said', async () => {

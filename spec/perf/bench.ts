@@ -18,6 +18,7 @@ import { stringify } from 'yaml'
 import { type Host, type HostOptions, startEmbeddedHost } from '../../embedded/host.ts'
 import { hasKong, startKongHost } from '../../embedded/kong-host.ts'
 import { freePort } from '../../embedded/world.ts'
+import { benchDecisions } from './decisions.ts'
 import { benchVerification } from './verification.ts'
 
 const { values } = parseArgs({
@@ -47,6 +48,7 @@ try {
     `\n${cpus().length} cores (${cpus()[0]?.model ?? '?'}), load generator, upstream and gateway share them; ${rounds} rounds of ${values.seconds} s\n`,
   )
   await benchVerification()
+  benchDecisions()
   await bench('embedded gateway', startEmbeddedHost, Number(printed.toString()))
   if (hasKong()) await bench('kong', startKongHost, Number(printed.toString()))
   else console.log('kong: skipped, there is no kong on the PATH')

@@ -1,5 +1,6 @@
 /** Where a route's policies come from: its configuration, or files it names. */
 import type { Runtime } from '../../adapters/runtime.ts'
+import type { Json } from '../../lib/mcp/message.ts'
 import { compilePolicy, type Policy, type PolicyConfig } from '../../lib/policy/policy.ts'
 import type { PolicySettings, RbacConfig } from './schema.ts'
 
@@ -19,7 +20,9 @@ export function policiesOf(config: RbacConfig, runtime: Runtime): Policies {
     const opened = runtime.policyFiles.open(file, compile)
     return () => opened.current()
   }
-  const compile = (policy: PolicyConfig): Policy => compilePolicy(policy, runtime.compileCondition)
+  const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
+  const compile = (policy: PolicyConfig): Policy =>
+    compilePolicy(policy, (expression) => runtime.compileCondition(expression, { headers }))
   const active = source(config, config.policy_file, 'policy_file')
   return {
     // Nothing configured is a policy too: it denies everything.
@@ -34,15 +37,35 @@ const fixed =
     policy
 
 /** Undefined where nothing is written. */
-function policyIn({ permissions, roles, bindings = [], deny = [] }: PolicySettings): PolicyConfig | undefined {
+function policyIn({ permissions, roles, bindings = [], deny = [], labels }: PolicySettings): PolicyConfig | undefined {
   const policy: PolicyConfig = {
-    permissions: asMap(permissions),
+    permissions: withForced(asMap(permissions)),
     roles: asMap(roles),
     bindings,
     ...(deny.length > 0 ? { deny } : {}),
+    ...(Object.keys(asMap(labels)).length > 0 ? { labels: asMap(labels) } : {}),
   }
   const isEmpty = [policy.permissions, policy.roles, bindings, deny].every((part) => Object.keys(part).length === 0)
   return isEmpty ? undefined : policy
+}
+
+/** In Kong's schema language a value is of one type, so what an argument is forced to is written as JSON there. */
+function withForced(permissions: PolicyConfig['permissions']): PolicyConfig['permissions'] {
+  return Object.fromEntries(
+    Object.entries(permissions).map(([name, permission]) => {
+      if (permission.force === undefined) return [name, permission]
+      const force = Object.entries(permission.force).map(([argument, json]) => {
+        try {
+          return [argument, JSON.parse(json as string) as Json] as const
+        } catch {
+          throw new Error(
+            `permission \`${name}\`: \`force.${argument}\` must be JSON, such as \`"TEAM"\` with its quotes`,
+          )
+        }
+      })
+      return [name, { ...permission, force: Object.fromEntries(force) }]
+    }),
+  )
 }
 
 /** Lua has one kind of table: an empty map arrives as an empty array. */

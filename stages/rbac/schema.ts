@@ -11,6 +11,7 @@ export interface PolicySettings {
   readonly roles?: Readonly<Record<string, readonly string[]>> | readonly never[]
   readonly bindings?: readonly Binding[]
   readonly deny?: readonly DenyConfig[]
+  readonly labels?: Readonly<Record<string, readonly string[]>> | readonly never[]
 }
 
 export interface RbacConfig extends PolicySettings {
@@ -41,6 +42,8 @@ const policyFields = [
           { tools: names },
           { prompts: names },
           { resources: names },
+          // Tools with one of these labels, see `labels`.
+          { labelled: names },
           // All of these the token must have been granted as well.
           { scopes: names },
           // Kinds of caller it is for; default: all.
@@ -49,6 +52,9 @@ const policyFields = [
           { high_risk: { type: 'boolean' } },
           // A condition in CEL: docs/policy.md.
           { when: text },
+          // Arguments a call is sent on with (a JSON value each), and without.
+          { force: { type: 'map', keys: text, values: text } },
+          { remove: names },
         ],
       },
     },
@@ -84,6 +90,7 @@ const policyFields = [
           { tools: names },
           { prompts: names },
           { resources: names },
+          { labelled: names },
           { roles: names },
           { principals: kinds },
           { when: text },
@@ -91,6 +98,8 @@ const policyFields = [
       },
     },
   },
+  // Labels an administrator gives to tools, such as `read-only`: what servers say of themselves is only a hint.
+  { labels: { type: 'map', required: true, default: {}, keys: text, values: names } },
 ]
 
 export const rbacSchema = [

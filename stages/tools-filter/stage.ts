@@ -16,11 +16,11 @@ import type { Call } from '../../lib/context/call.ts'
 import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { opensSession } from '../../lib/context/may-open.ts'
+import { withoutMembers } from '../../lib/mcp/edit-message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
-import { readJson } from '../../lib/mcp/json-reader.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
-import { takenFrom, withoutMembers } from '../../lib/mcp/trim-capabilities.ts'
+import { takenFrom } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
 import { type Circumstances, decide } from '../../lib/policy/decide.ts'
 import { ownerOf } from '../oauth/credential.ts'
@@ -198,10 +198,8 @@ async function bound(
 
 /** A handshake without the capabilities that are switched off: neither side tries what would be refused. */
 function offering(message: Uint8Array, side: 'client' | 'server', call: Call): Uint8Array {
-  const read = readJson(message, { maxBytes: message.length, maxDepth: 512, maxValues: 1_000_000 })
-  if (!read.ok) throw new Error(`no JSON: ${read.refusal.why}`)
   const path = side === 'client' ? ['params', 'capabilities'] : ['result', 'capabilities']
-  return withoutMembers(message, read.node, path, takenFrom(side, call.switchedOff ?? new Set()))
+  return withoutMembers(message, path, takenFrom(side, call.switchedOff ?? new Set()))
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */

@@ -1,4 +1,5 @@
 /** The only door: swaps credentials, names the caller, and opens the upstream when nothing is missing. */
+import { createHash } from 'node:crypto'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { closedUpstream } from '../../adapters/kong/service-door.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
@@ -8,6 +9,7 @@ import type { Call } from '../../lib/context/call.ts'
 import { missingToOpen } from '../../lib/context/may-open.ts'
 import type { Port, Stage } from '../../lib/context/stage.ts'
 import { removesCredentials, upstreamHeaders } from '../../lib/context/upstream-headers.ts'
+import { editsOf } from './edit-body.ts'
 import { targetName } from '../../lib/audit/record.ts'
 import type { UpstreamConfig } from './schema.ts'
 
@@ -30,9 +32,19 @@ function prepareUpstream(config: UpstreamConfig, runtime: Runtime): Stage {
     // The stage that asks counts as run: it is the last one, and this its last word.
     const missing = missingToOpen({ ...call, stages: [...call.stages, 'upstream'] })
     if (missing.length > 0) return { refuse: { why: 'door_closed', missing } }
+    await edit(call, port)
     open(call, port, changes, upstream)
     return undefined
   }
+}
+
+/** The message as it is sent on, where the policy has it changed: put together from the bytes that were judged. */
+async function edit(call: Call, port: Port): Promise<void> {
+  const edits = editsOf(call)
+  if (edits.length === 0) return
+  const body = edits.reduce((bytes, change) => change(bytes), await port.body())
+  port.setBody(body)
+  call.sentDigest = createHash('sha256').update(body).digest('hex')
 }
 
 function open(call: Call, port: Port, changes: ReturnType<typeof upstreamHeaders>, upstream: string): void {

@@ -61,9 +61,22 @@ describe('a condition about arguments', () => {
     ['args[principal.subject] == 1', '{"bob":1}', 'true'],
     ['args.a == args.b', '{"a":[1,{"x":[null]}],"b":[1.0,{"x":[null]}]}', 'true'],
     ['args.a == args.b', '{"a":[1,{"x":[null]}],"b":[1,{"y":[null]}]}', 'false'],
-    ['dyn(args.a) == "1"', '{"a":1}', 'false'],
+    ['args.a == null', '{"a":1}', 'false'],
+    ['args.a != null', '{"a":null}', 'false'],
+    ['args.a in ["x", 1]', '{"a":2}', 'false'],
   ])('%s of %s is %s', (expression, given, result) => {
     expect(ask(expression, contextOf(args(given)))).toStrictEqual({ result })
+  })
+
+  it.each<[expression: string, given: string]>([
+    ['dyn(args.a) == "1"', '{"a":1}'],
+    ['args.a != "SEC"', '{"a":["SEC"]}'],
+    ['args.a != "SEC"', '{"a":7}'],
+    ['args.a != "SEC"', '{"a":true}'],
+    ['args.a == {"x": 1}', '{"a":[1]}'],
+    ['!(args.a in ["SEC", "HR"])', '{"a":["SEC"]}'],
+  ])('%s of %s cannot be said: a server may take one kind for the other', (expression, given) => {
+    expect(ask(expression, contextOf(args(given))).result).toBe('error')
   })
 
   it('finds nothing on a prototype, and takes `__proto__` for a name like any other', () => {
