@@ -9,6 +9,8 @@ import { Issuers } from './jwks/issuers.ts'
 import { Passes } from './loopback/passes.ts'
 import { operationalLog } from './operational-log.ts'
 import { Recorders } from './audit-sink/recorders.ts'
+import { Directories } from './directory/directory.ts'
+import { OpaClients } from './opa/opa-client.ts'
 import { PinnedRoutes } from './policy/pin-files.ts'
 import { PolicyFiles } from './policy/policy-files.ts'
 import { SharedStates } from './shared-state.ts'
@@ -26,6 +28,8 @@ export interface Runtime {
   readonly consumers: Consumers
   readonly policyFiles: PolicyFiles
   readonly pins: PinnedRoutes
+  readonly directories: Directories
+  readonly opa: OpaClients
   readonly compileCondition: CompileCondition
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
 }
@@ -46,6 +50,8 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
     consumers: new Consumers(clock),
     policyFiles: new PolicyFiles(clock, log),
     pins: new PinnedRoutes(clock, log),
+    directories: new Directories(clock, log),
+    opa: new OpaClients(clock),
     compileCondition,
     log,
   }

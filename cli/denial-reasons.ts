@@ -17,6 +17,8 @@ export const denialReasons: Readonly<Record<DenialReason, string>> = {
   principal_kind: 'a permission is about it, for other kinds of caller',
   scope_missing: 'a permission is about it, for a token with more scopes',
   revocations_stale: 'it is high-risk, and nobody can say who was revoked in the last minute',
+  external_denied: 'the decision point outside the gateway says no',
+  external_unavailable: 'the decision point outside the gateway could not be asked',
   definition_new: "nobody has approved the tool's definition",
   definition_changed: "the tool's definition is not the one that was approved",
 }

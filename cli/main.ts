@@ -3,6 +3,13 @@ import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
 import { configCheck } from './config-check.ts'
+import { policyCheck } from './policy-check.ts'
+import { policyDiff } from './policy-diff.ts'
+import { policyExplain } from './policy-explain.ts'
+import { policyTest } from './policy-test.ts'
+import { policyWhatCan } from './policy-what-can.ts'
+import { policyWhoCan } from './policy-who-can.ts'
+import { pinsApprove, pinsList, pinsReject } from './pins.ts'
 import { revoke } from './revoke.ts'
 import { token } from './token.ts'
 
@@ -10,8 +17,17 @@ const commands: Readonly<Record<string, Command>> = {
   token,
   revoke,
   'config check': configCheck,
+  'policy check': policyCheck,
+  'policy test': policyTest,
+  'policy explain': policyExplain,
+  'policy diff': policyDiff,
+  'policy who-can': policyWhoCan,
+  'policy what-can': policyWhatCan,
   'audit show': auditShow,
   'audit verify': auditVerify,
+  'pins list': pinsList,
+  'pins approve': pinsApprove,
+  'pins reject': pinsReject,
 }
 
 const [first = '', second = '', ...rest] = process.argv.slice(2)

@@ -137,6 +137,7 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
           token_id: principal.tokenId ?? null,
           ...(call.provenBy === undefined ? {} : { proven_by: call.provenBy }),
           ...(call.keysAreStale === true ? { jwks_stale: true } : {}),
+          ...(call.directory === undefined ? {} : { directory: call.directory }),
         }),
     ...(message === undefined || message.kind === 'preflight'
       ? {}
@@ -177,6 +178,7 @@ function decisionOf(call: Call): JsonObject {
     ...verdictOf(verdict),
     roles: decision.grants.roles,
     policy_sha256: decision.policyDigest,
+    ...(decision.external === undefined ? {} : { external: { ...decision.external } }),
     ...(shadow === undefined
       ? {}
       : {

@@ -27,6 +27,7 @@ export interface HttpRequest {
  *
  * @property id           unguessable, names this decision in the record, the denial and the upstream's token
  * @property policyDigest the policy's version
+ * @property external     what a decision point outside said to it, the first no where several were asked
  * @property shadow       what a policy that decides nothing would have said
  */
 export interface Decision {
@@ -34,6 +35,7 @@ export interface Decision {
   readonly verdict: Verdict
   readonly grants: Grants
   readonly policyDigest: string
+  readonly external?: External
   readonly shadow?: { readonly verdict: Verdict; readonly policyDigest: string }
 }
 
@@ -50,6 +52,14 @@ export interface Listed {
   readonly definitions?: DefinitionReport
 }
 
+/** What a decision point outside said. @property because it could not say, which counts as a no */
+export interface External {
+  readonly allow: boolean
+  readonly reason?: string
+  readonly decisionId?: string
+  readonly because?: string
+}
+
 /** Proof that the call is on record. @property seq the record's number in its trail */
 export interface Admission {
   readonly seq: number
@@ -64,6 +74,8 @@ export interface Admission {
  * @property stages      the stages that have run, in order
  * @property route       the place the first plugin's configuration is attached to
  * @property circumstances what decisions need to know of the moment
+ * @property directory   what a directory was asked for, and how old its answer is
+ * @property askOutside  the decision point's word on entries of a list, where there is one
  * @property keysAreStale the caller's token was verified with keys of a provider that is away
  * @property provenBy    what the caller has proven to hold beside the token
  * @property challenge   how a client gets a token for this route: what a refusal for lack of scope says
@@ -87,6 +99,8 @@ export interface Call {
   exchangeBody?: string
   principal?: Principal
   circumstances?: Circumstances
+  directory?: { readonly ageS: number; readonly isActive?: boolean } | { readonly because: string }
+  askOutside?: (targets: readonly Target[]) => Promise<readonly External[]>
   keysAreStale?: boolean
   provenBy?: 'dpop' | 'certificate'
   challenge?: Pick<Challenge, 'scheme' | 'metadataUrl' | 'scopes' | 'algorithms'>

@@ -47,6 +47,9 @@ export type DenialReason =
   | 'scope_missing'
   /** It is high-risk, and nobody has been able to say for a minute who is revoked. */
   | 'revocations_stale'
+  /** The decision point outside says no, or cannot be asked. */
+  | 'external_denied'
+  | 'external_unavailable'
   /** The tool's definition is not the one that was approved. */
   | DefinitionFault
 
@@ -183,6 +186,8 @@ function collect(
       if (barred.get(permission.name)?.by !== 'scope_missing') barred.set(permission.name, nearest)
     }
   }
+  // Held through one binding and kept by another is held: nothing more would come of what the other lacks.
+  for (const name of held) barred.delete(name)
   const uncertain = missed.filter(({ bar }) => bar.by === 'claims_unknown').map(({ role }) => role)
   return { policy, kind: principal.kind, roles, uncertain, held, barred }
 }
@@ -244,7 +249,7 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
     if (rule.principals && !rule.principals.includes(grants.kind)) continue
     const isFor = rule.roles === undefined || rule.roles.some((role) => grants.roles.includes(role))
     // Whoever may have the role is denied like somebody who has: nobody can say that they have not.
-    const mayBeFor = isFor || rule.roles?.some((role) => grants.uncertain.includes(role)) === true
+    const mayBeFor = isFor || rule.roles.some((role) => grants.uncertain.includes(role))
     if (!mayBeFor) continue
     const result = rule.when === undefined ? 'true' : ask(rule.when)
     if (result === 'true') return denied(isFor ? 'rule_denied' : 'claims_unknown', [rule.name])

@@ -120,8 +120,7 @@ function denyAnswer(rule: Deny, grants: Grants, context: ConditionContext | unde
   const { name } = rule
   if (rule.principals && !rule.principals.includes(grants.kind)) return { name, said: 'other_kind' }
   const isFor = rule.roles === undefined || rule.roles.some((role) => grants.roles.includes(role))
-  const mayBeFor = isFor || rule.roles?.some((role) => grants.uncertain.includes(role)) === true
-  if (!mayBeFor) return { name, said: 'other_roles' }
+  if (!isFor && !rule.roles.some((role) => grants.uncertain.includes(role))) return { name, said: 'other_roles' }
   const { result, asked } = ask(rule.when, context)
   const said = {
     true: isFor ? 'denies' : 'claims_unknown',

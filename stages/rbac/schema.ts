@@ -1,4 +1,6 @@
 /** Configuration of the rbac stage, in Kong's schema language. */
+import { type DirectorySettings, directorySchema } from './directory-schema.ts'
+import { type OpaSettings, opaSchema } from './opa-schema.ts'
 import type { DenialShape } from '../../lib/context/denial.ts'
 import { denialShapes } from '../../lib/context/denial.ts'
 import { principalKinds } from '../../lib/identity/principal.ts'
@@ -20,6 +22,8 @@ export interface RbacConfig extends PolicySettings {
   readonly shadow_file?: string
   readonly condition_headers?: readonly string[]
   readonly upstream?: string
+  readonly directory?: DirectorySettings
+  readonly opa?: OpaSettings
   readonly switched_off?: readonly Switch[]
   readonly denial: DenialShape
 }
@@ -113,6 +117,10 @@ export const rbacSchema = [
   { condition_headers: names },
   // What conditions know as `request.upstream`.
   { upstream: text },
+  // Asked for groups and roles the token does not carry: docs/directory.md.
+  { directory: { type: 'record', required: true, fields: directorySchema } },
+  // Has the last word on what the policy allows: docs/opa.md.
+  { opa: { type: 'record', required: true, fields: opaSchema } },
   // Capabilities nobody may use here: taken out of the handshake, and their methods denied. Tasks always are.
   { switched_off: { type: 'array', elements: { type: 'string', one_of: [...switches] } } },
   { denial: { type: 'string', required: true, default: 'in-band', one_of: [...denialShapes] } },

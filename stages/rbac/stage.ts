@@ -3,7 +3,7 @@ import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import { newId } from '../../adapters/clock.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
-import type { Call } from '../../lib/context/call.ts'
+import type { Call, External } from '../../lib/context/call.ts'
 import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import { challengeHeader } from '../../lib/identity/challenge.ts'
@@ -11,6 +11,7 @@ import type { Message } from '../../lib/mcp/message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
 import { type Circumstances, decide, grantsOf, type Verdict } from '../../lib/policy/decide.ts'
 import { conditionContext } from './condition-context.ts'
+import { askedOf, decisionPointOf, directoryOf } from './outside.ts'
 import { policiesOf } from './policies.ts'
 import type { RbacConfig } from './schema.ts'
 
@@ -20,15 +21,20 @@ export const rbacStage: StageDefinition<RbacConfig> = { name: 'rbac', prepare: p
 function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage {
   const policies = policiesOf(config, runtime)
   const switchedOff = new Set<string>(config.switched_off ?? [])
+  const resolve = directoryOf(config, runtime)
+  const decisionPoint = decisionPointOf(config, runtime)
   const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
 
   return async (call, port) => {
-    const { principal, message, target } = call
-    if (!principal || !message || !target) return { refuse: { why: 'door_closed', missing: ['message'] } }
+    const { message, target } = call
+    if (!call.principal || !message || !target) return { refuse: { why: 'door_closed', missing: ['message'] } }
+    const resolved = await resolve?.(call.principal)
+    const principal = resolved?.principal ?? call.principal
+    if (resolved?.record) call.directory = resolved.record
     const policy = policies.active()
     const shadow = policies.shadow?.()
-    if (policy.hasConditions || shadow?.hasConditions) {
-      const readsRequest = policy.readsRequest || shadow?.readsRequest === true
+    if (policy.hasConditions || shadow?.hasConditions || decisionPoint) {
+      const readsRequest = policy.readsRequest || shadow?.readsRequest === true || decisionPoint !== undefined
       const conditions = conditionContext(call, principal, target, {
         ip: readsRequest ? await port.clientIp() : '',
         nowMs: runtime.clock.nowMs(),
@@ -45,12 +51,15 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
     // Worked out once for everybody who holds the same, and remembered with the policy.
     const grants = grantsOf(principal, policy)
     call.switchedOff = switchedOff
-    const verdict = notNow(call, target) ?? decide(grants, target, now)
+    const own = notNow(call, target) ?? decide(grants, target, now)
+    const outside = await lastWord(call, target, own)
+    const verdict = outside === undefined || outside.allow ? own : deniedOutside(own, outside)
     call.decision = {
       id: newId(),
       verdict,
       grants,
       policyDigest: policy.digest,
+      ...(outside ? { external: outside } : {}),
       ...(shadow
         ? { shadow: { verdict: decide(grantsOf(principal, shadow), target, now), policyDigest: shadow.digest } }
         : {}),
@@ -63,7 +72,26 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
     }
     return { refuse, answer: denialAnswer(refuse, message, target, call.decision.id, config.denial) }
   }
+
+  /** What the decision point says to what the policy allows, the first no if there is one; entries of a list are asked about later. */
+  async function lastWord(call: Call, target: Target, own: Verdict): Promise<External | undefined> {
+    const context = call.circumstances?.conditions
+    if (!decisionPoint || !context || !own.allow) return undefined
+    if (target.kind === 'list') {
+      call.askOutside = (targets) => decisionPoint.ask(call, context, targets, own)
+      return undefined
+    }
+    const answers = await decisionPoint.ask(call, context, askedOf(target), own)
+    return answers.find(({ allow }) => !allow) ?? answers[0]
+  }
 }
+
+/** @returns whose no it is, and whether it was one */
+const deniedOutside = (own: Verdict, { because }: External): Verdict => ({
+  allow: false,
+  reason: because === undefined ? 'external_denied' : 'external_unavailable',
+  rulesTried: own.allow ? [own.rule] : own.rulesTried,
+})
 
 /**
  * What no policy is asked about: a capability that is switched off, and a client's answer to a question nobody can have

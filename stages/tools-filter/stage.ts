@@ -22,7 +22,7 @@ import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
 import { takenFrom } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
-import { type Circumstances, decide } from '../../lib/policy/decide.ts'
+import { type Circumstances, decide, type DenialReason, type Grants } from '../../lib/policy/decide.ts'
 import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
@@ -141,32 +141,73 @@ async function ownAddress(port: Port): Promise<string> {
 
 type Result = ListAnswer & { readonly kind: 'result' }
 
-function trimmed(
+async function trimmed(
   call: Call,
   message: { readonly idRaw: string; readonly era: 'legacy' | 'modern' },
   of: ListKind,
   answer: Result,
   { config, pins }: { readonly config: ToolsFilterConfig; readonly pins: RoutePins | undefined },
-): StageEnd {
+): Promise<StageEnd> {
   const grants = call.decision?.grants
   if (!grants) return { refuse: { why: 'door_closed', missing: ['decision'] } }
+  const limits = { era: message.era, idRaw: message.idRaw, maxTtlMs: config.max_ttl_ms }
   const judged: JudgedDefinition[] = []
   const reasons: Record<string, number> = {}
+  const refusedOutside = await outsideNos(call, answer, of, grants, limits)
   const keep = (entry: ListEntry): boolean => {
     const definition = of === 'tools' ? pins?.judge({ name: entry.name ?? '', node: entry.node }) : undefined
     if (definition) judged.push(definition)
     // What counts is the definition in this list, whatever was in the one before.
     const now = withPins(call, pins?.mode === 'enforce' ? () => definition?.fault : undefined)
-    const verdict = decide(grants, entryTarget(of, entry), now)
+    const target = entryTarget(of, entry)
+    const own = decide(grants, target, now)
+    const no = own.allow ? refusedOutside.get(nameOf(target)) : undefined
+    const verdict = no ? ({ allow: false, reason: no, rulesTried: [] } as const) : own
     if (!verdict.allow) reasons[verdict.reason] = (reasons[verdict.reason] ?? 0) + 1
     return verdict.allow
   }
-  const list = trimList(answer, of, keep, { era: message.era, idRaw: message.idRaw, maxTtlMs: config.max_ttl_ms })
+  const list = trimList(answer, of, keep, limits)
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
   const definitions = of === 'tools' ? pins?.see(judged) : undefined
   call.listed = { kept: list.kept, withheld: list.withheld, reasons, ...(definitions ? { definitions } : {}) }
   return { answer: json(list.bytes) }
 }
+
+/**
+ * Which entries the decision point says no to, or nothing about. It is asked about those the policy allows, all before the
+ * list is put together.
+ */
+async function outsideNos(
+  call: Call,
+  answer: Result,
+  of: ListKind,
+  grants: Grants,
+  limits: Parameters<typeof trimList>[3],
+): Promise<ReadonlyMap<string, DenialReason>> {
+  const nos = new Map<string, DenialReason>()
+  if (!call.askOutside) return nos
+  const targets = new Map<string, Target>()
+  trimList(
+    answer,
+    of,
+    (entry) => {
+      const target = entryTarget(of, entry)
+      if (decide(grants, target, withPins(call, undefined)).allow) targets.set(nameOf(target), target)
+      return true
+    },
+    limits,
+  )
+  const names = [...targets.keys()]
+  const answers = await call.askOutside([...targets.values()])
+  for (const [at, name] of names.entries()) {
+    const said = answers[at]
+    if (said?.allow !== true) nos.set(name, said?.because === undefined ? 'external_denied' : 'external_unavailable')
+  }
+  return nos
+}
+
+const nameOf = (target: Target): string =>
+  'name' in target ? target.name : 'uri' in target ? target.uri : 'uriTemplate' in target ? target.uriTemplate : ''
 
 /** The session the server opened, noted as this caller's before they learn of it. */
 async function bound(

@@ -1,0 +1,104 @@
+/** Who else is asked before somebody may: a directory for what the token does not say, a decision point for the last word. */
+import type { OpaClient } from '../../adapters/opa/opa-client.ts'
+import { opaInput } from '../../adapters/opa/opa-input.ts'
+import { withDirectory } from '../../adapters/directory/with-directory.ts'
+import type { DirectoryConfig } from '../../adapters/directory/source.ts'
+import type { Runtime } from '../../adapters/runtime.ts'
+import type { Call, External } from '../../lib/context/call.ts'
+import type { Principal } from '../../lib/identity/principal.ts'
+import type { Target } from '../../lib/mcp/methods.ts'
+import type { ConditionContext } from '../../lib/policy/condition.ts'
+import type { Verdict } from '../../lib/policy/decide.ts'
+import type { RbacConfig } from './schema.ts'
+
+/** What the directory adds to a principal. @property record what goes on record of it; undefined where nothing was asked */
+export type Resolve = (
+  principal: Principal,
+) => Promise<{ readonly principal: Principal; readonly record?: Call['directory'] }>
+
+/**
+ * Prepares the directory.
+ *
+ * While it is away the principal stays as the token has it: rules that need what is not known refuse by themselves.
+ *
+ * @throws Error for a configuration that cannot work
+ */
+export function directoryOf({ directory }: RbacConfig, runtime: Runtime): Resolve | undefined {
+  if (directory?.kind === undefined) return undefined
+  const found = runtime.directories.get(directory as DirectoryConfig)
+  return async (principal) => {
+    const answer = await found.groupsOf(principal)
+    if (!answer.ok) return { principal, record: { because: answer.because } }
+    const { groups, roles, isActive, ageS } = answer
+    return {
+      principal: withDirectory(principal, groups, roles, isActive),
+      record: { ageS: Math.round(ageS), ...(isActive ? {} : { isActive }) },
+    }
+  }
+}
+
+/** The decision point's word on one thing each; undefined where it is not asked. */
+export interface DecisionPoint {
+  ask(call: Call, context: ConditionContext, targets: readonly Target[], verdict: Verdict): Promise<readonly External[]>
+}
+
+/** @throws Error for a configuration that cannot work */
+export function decisionPointOf({ opa }: RbacConfig, runtime: Runtime): DecisionPoint | undefined {
+  if (opa?.url === undefined) return undefined
+  const client: OpaClient = runtime.opa.get(opa)
+  return {
+    async ask(call, context, targets, verdict) {
+      const { message, route = '' } = call
+      const method = message !== undefined && 'method' in message ? message.method : ''
+      const inputs = targets.map((target) =>
+        opaInput(context, {
+          method,
+          route,
+          target: nameOf(target),
+          decision: verdict.allow ? { allow: true, rule: verdict.rule } : { allow: false, reason: verdict.reason },
+          sendArguments: opa.send_arguments,
+        }),
+      )
+      return (await client.decideMany(inputs)).map((answer) =>
+        answer.ok
+          ? {
+              allow: answer.allow,
+              ...(answer.reason === undefined ? {} : { reason: answer.reason }),
+              ...(answer.decisionId === undefined ? {} : { decisionId: answer.decisionId }),
+            }
+          : { allow: false, because: answer.because },
+      )
+    },
+  }
+}
+
+/** What of a message the decision point is asked about; nothing of what reaches nothing by itself. */
+export function askedOf(target: Target): readonly Target[] {
+  switch (target.kind) {
+    case 'tool':
+    case 'prompt':
+    case 'resource':
+    case 'resource_template':
+      return [target]
+    case 'completion':
+      return [target.of]
+    case 'subscription':
+      return target.uris.map((uri) => ({ kind: 'resource', uri }))
+    default:
+      return []
+  }
+}
+
+function nameOf(target: Target): { readonly kind: string; readonly name: string } {
+  switch (target.kind) {
+    case 'tool':
+    case 'prompt':
+      return { kind: target.kind, name: target.name }
+    case 'resource':
+      return { kind: target.kind, name: target.uri }
+    case 'resource_template':
+      return { kind: target.kind, name: target.uriTemplate }
+    default:
+      return { kind: target.kind, name: '' }
+  }
+}
