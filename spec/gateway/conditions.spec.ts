@@ -94,7 +94,7 @@ describe.skipIf(skipReason)('a policy', () => {
         ...jira,
         name: 'filed',
         routes: [{ ...jira.routes[0], name: 'filed', paths: ['~/mcp/filed$'], plugins }],
-      } as never)
+      })
       pending = writeFile(file, stringify(plain))
     })
     await pending

@@ -61,7 +61,7 @@ function variant(
     name,
     host: 'mcp-closed',
     routes: [{ ...jira?.routes[0], name, paths: [`~/mcp/${name}$`], plugins: [...front, ...own] }],
-  } as never)
+  })
 }
 
 const keyAuth: KongPlugin = { name: 'key-auth', config: { key_names: ['apikey'], key_in_query: true } }

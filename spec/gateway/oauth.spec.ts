@@ -445,7 +445,10 @@ describe.skipIf(skipReason)('access tokens', () => {
     it('T49 refuses more headers than it can see, wherever the token stands among them', async () => {
       const token: [string, string] = ['Authorization', `Bearer ${await issuer.sign({ aud: resource(route) })}`]
       const many = Array.from({ length: 150 }, (_, at): [string, string] => [`X-Many-${at}`, 'x'])
-      for (const headers of [[token, ...many], [...many, token]]) {
+      for (const headers of [
+        [token, ...many],
+        [...many, token],
+      ]) {
         const { done, stopped, reached } = await watch(() => ask(route, headers))
         expect(done.status).toBe(431)
         expect(stopped).toMatchObject([{ type: 'refusal', reason: 'headers_too_many' }])

@@ -54,7 +54,7 @@ describe.skipIf(skipReason)('bent tokens and headers', () => {
   /** What a header may hold on the wire: node:http refuses to send anything else. */
   const wire = /^[\t\x20-\x7e\x80-\xff]*$/
   const byte = fc.oneof(
-    fc.constantFrom(...'AZaz09-_.+/= \t,;"\\'),
+    fc.constantFrom(...'A Z a z 0 9 - _ . + / = , ; " \\'.split(' '), ' ', '\t'),
     fc
       .integer({ min: 0x21, max: 0xff })
       .filter((code) => code !== 0x7f)
@@ -77,7 +77,7 @@ describe.skipIf(skipReason)('bent tokens and headers', () => {
     .map(({ token, at: where, byte: char, kind }) => {
       const text = valid[token] ?? ''
       const index = Math.floor(where * text.length)
-      const [before, after] = [text.slice(0, index), text.slice(index + 1)]
+      const [before, letter, after] = [text.slice(0, index), text.charAt(index), text.slice(index + 1)]
       const bent = {
         replace: before + char + after,
         insert: before + char + text.slice(index),
@@ -85,10 +85,7 @@ describe.skipIf(skipReason)('bent tokens and headers', () => {
         cut: before,
         double: text + text.slice(index),
         swap: text.split('.').toReversed().join('.'),
-        case:
-          before +
-          (text[index] === text[index]?.toUpperCase() ? text[index]?.toLowerCase() : text[index]?.toUpperCase()) +
-          after,
+        case: before + (letter === letter.toUpperCase() ? letter.toLowerCase() : letter.toUpperCase()) + after,
       }[kind]
       // White space around the token belongs to the header, not to it (RFC 9110 5.5, 11.4).
       return bent.trim() === text ? undefined : bent

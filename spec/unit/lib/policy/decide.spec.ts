@@ -106,7 +106,12 @@ describe('decide', () => {
       { kind: 'tool', name: 'get_issue' },
       'deny scope_missing',
     ],
-    ['one word of a group name', principal({ groups: 'Readers' }), { kind: 'tool', name: 'get_issue' }, 'deny scope_missing'],
+    [
+      'one word of a group name',
+      principal({ groups: 'Readers' }),
+      { kind: 'tool', name: 'get_issue' },
+      'deny scope_missing',
+    ],
     [
       'a group claim that is one string',
       principal({ groups: 'admins' }),
