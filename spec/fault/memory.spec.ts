@@ -32,11 +32,30 @@ describe('the plugin server', () => {
     const config = {
       route_id: 'r',
       resource: 'https://gateway.example/mcp/x',
-      issuers: [{ issuer: 'https://idp.example', algorithms: ['ES256'], token_types: ['at+jwt'] }],
+      identity: 'token',
+      issuers: [
+        {
+          issuer: 'https://idp.example',
+          provider: 'generic',
+          algorithms: ['ES256'],
+          token_types: ['at+jwt'],
+          allow_guests: false,
+          keys_fresh_s: 600,
+          keys_stale_s: 86_400,
+          keys_cool_down_s: 30,
+        },
+      ],
       required_scopes: [],
       scopes_supported: [],
       allowed_origins: [],
+      allowed_hosts: ['x'],
+      metadata_at_root: false,
       clock_skew_s: 30,
+      bind_sessions: true,
+      dpop: { mode: 'accept', nonces: false, max_age_s: 300, algorithms: ['ES256'] },
+      from_kong: {},
+      consumer: { claim: 'sub', optional: false },
+      redis: {},
     }
     const audit = { route_id: 'r', directory: join(folder, 'audit'), clear_arguments: [] }
     onTestFinished(async () => {

@@ -238,9 +238,11 @@ describe.skipIf(skipReason)('callers as Kong’s consumers', () => {
         { username: 'dora', id: '0b9c7a7e-1f4b-4b7e-8a51-0a8f3d1c2e01', custom_id: 'oid-1', plugins: [limited] },
         { username: 'unlimited' },
       ]
-      variant(config, 'by-name', [], { consumer: { by: 'username' } })
-      variant(config, 'by-name-optional', [], { consumer: { by: 'username', optional: true } })
-      variant(config, 'by-custom-id', [], { consumer: { by: 'custom_id', claim: 'sub', admin_api_url: adminUrl } })
+      variant(config, 'by-name', [], { consumer: { by: 'username', issuer: issuer.issuer } })
+      variant(config, 'by-name-optional', [], { consumer: { by: 'username', issuer: issuer.issuer, optional: true } })
+      variant(config, 'by-custom-id', [], {
+        consumer: { by: 'custom_id', claim: 'sub', issuer: issuer.issuer, admin_api_url: adminUrl },
+      })
       variant(config, 'by-custom-id-of-nothing', [], { consumer: { by: 'custom_id' } })
     })
   })
