@@ -13,6 +13,8 @@ export const denialReasons: Readonly<Record<DenialReason, string>> = {
   rule_denied: 'a deny rule says so, whatever allows it',
   condition_not_met: 'a permission is about it, and its condition is not true of this call',
   condition_failed: 'a condition could not be evaluated, so it refuses',
+  edits_conflict: 'two permissions want an argument to be two different things',
+  account_inactive: 'the directory says that this account is switched off',
   claims_unknown: 'the provider left out the claim that would decide it',
   principal_kind: 'a permission is about it, for other kinds of caller',
   scope_missing: 'a permission is about it, for a token with more scopes',

@@ -24,7 +24,7 @@ export type DirectoryAnswer =
       readonly ageS: number
       readonly isActive: boolean
     }
-  | { readonly ok: false; readonly because: string }
+  | { readonly ok: false; readonly because: string; readonly isOthers?: true }
 
 type Log = (level: 'info' | 'warn', message: string) => void
 
@@ -85,7 +85,7 @@ export class Directory {
    */
   async groupsOf(principal: Principal): Promise<DirectoryAnswer> {
     const fault = this.#source.faultOf(principal)
-    if (fault !== undefined) return { ok: false, because: fault }
+    if (fault !== undefined) return { ok: false, because: fault, isOthers: true }
     const key = JSON.stringify([principal.kind === 'workload', principal.issuer, principal.subject])
     const kept = this.#recall(key)
     if (kept && this.#isCurrent(kept)) return this.#answer(kept)

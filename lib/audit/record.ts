@@ -150,7 +150,10 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
         }),
     ...(target === undefined ? {} : { target: targetName(target) }),
     ...(target?.kind === 'tool' ? { tool: shorten(target.name) } : {}),
-    ...(message !== undefined && 'params' in message && message.params.arguments !== undefined
+    ...((target?.kind === 'tool' || target?.kind === 'prompt') &&
+    message !== undefined &&
+    'params' in message &&
+    message.params.arguments !== undefined
       ? { arguments: redact(message.params.arguments, rules) }
       : {}),
     ...(call.bodyDigest === undefined ? {} : { body_sha256: call.bodyDigest }),

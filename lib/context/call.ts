@@ -100,7 +100,9 @@ export interface Call {
   principal?: Principal
   circumstances?: Circumstances
   directory?: { readonly ageS: number; readonly isActive?: boolean } | { readonly because: string }
-  askOutside?: (targets: readonly Target[]) => Promise<readonly External[]>
+  askOutside?: (
+    asked: readonly { readonly target: Target; readonly verdict: Verdict }[],
+  ) => Promise<readonly External[]>
   keysAreStale?: boolean
   provenBy?: 'dpop' | 'certificate'
   challenge?: Pick<Challenge, 'scheme' | 'metadataUrl' | 'scopes' | 'algorithms'>

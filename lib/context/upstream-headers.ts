@@ -6,6 +6,10 @@ import type { Call, Headers } from './call.ts'
 const hasSession = ({ 'mcp-protocol-version': revision }: Headers): boolean =>
   typeof revision !== 'string' || !isModernRevision(revision)
 
+/** A header that repeats an argument would say what the client sent, not what is sent on. */
+const hasEdits = ({ decision }: Call): boolean =>
+  decision?.verdict.allow === true && decision.verdict.edits !== undefined
+
 /** Sets a header, or removes it: an empty list. */
 export type HeaderChange = readonly [name: string, value: string | readonly string[]]
 
@@ -46,7 +50,12 @@ export function upstreamHeaders(
   const names = new Set(said.map(([name]) => name))
   const removed = Object.keys(call.request.headers)
     .filter((name) => !names.has(name) && !(keepRateKey && name === 'x-mcp-rate-key'))
-    .filter((name) => !mayPass(name, extra) || (name === 'mcp-session-id' && !hasSession(call.request.headers)))
+    .filter(
+      (name) =>
+        !mayPass(name, extra) ||
+        (name.startsWith('mcp-param-') && hasEdits(call)) ||
+        (name === 'mcp-session-id' && !hasSession(call.request.headers)),
+    )
     .map((name): HeaderChange => [name, []])
   return [...said, ...removed]
 }

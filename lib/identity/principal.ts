@@ -27,6 +27,7 @@ export interface Confirmation {
  * @property client        the OAuth client that obtained the token, that is the agent; undefined where the provider names none
  * @property unknownClaims claims the token says it leaves out (Entra ID's group overage): nobody may conclude from their
  *                         absence
+ * @property partialClaims claims of which some values may be missing: what is there counts, what is not is unknown
  * @property actors        who acts for the subject, outermost first (RFC 8693 4.1)
  * @property issuedAtS     `iat`, seconds since the Unix epoch
  * @property expiresAtS    when the token stops being good, likewise
@@ -47,6 +48,7 @@ export interface Principal {
   readonly groups: ReadonlySet<string>
   readonly permissions: ReadonlySet<string>
   readonly unknownClaims: ReadonlySet<string>
+  readonly partialClaims?: ReadonlySet<string>
   readonly actors: readonly string[]
   readonly tokenId: string | undefined
   readonly issuedAtS: number | undefined

@@ -18,12 +18,17 @@ export const valueAt = (node: JsonNode, path: readonly string[]): JsonNode | und
     node,
   )
 
-/** The message without these members of the object at a path; as it is where there is no such object or member. */
+/**
+ * The message without these members of the object at a path; as it is where there is no such object or member.
+ *
+ * @param names compared without regard to case: some servers read members that way
+ */
 export function withoutMembers(message: Uint8Array, path: readonly string[], names: ReadonlySet<string>): Uint8Array {
   const found = valueAt(nodeOf(message), path)
   if (found?.kind !== 'object') return message
   const members = membersOf(found)
-  const kept = members.filter(({ key }) => !names.has(key))
+  const lower = new Set([...names].map((name) => name.toLowerCase()))
+  const kept = members.filter(({ key }) => !lower.has(key.toLowerCase()))
   return kept.length === members.length ? message : splice(message, found, objectOf(message, kept, {}))
 }
 

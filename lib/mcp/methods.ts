@@ -43,7 +43,7 @@ export type Targeted =
 /** Bounds of what names a target, in UTF-16 units. The protocol recommends 128 for tools (2025-11-25 tools). */
 const maxNameLength = 256
 const maxUriLength = 2048
-const maxSubscriptions = 1000
+const maxSubscriptions = 100
 
 /**
  * What does a message reach?
@@ -196,6 +196,10 @@ function named(
   const because = textFault(params[member], maxLength)
   return because === undefined ? target(params[member] as string) : { member, because }
 }
+
+/** Could a message name this? What it could not, nobody can call, and no list needs to show. */
+export const isNameable = (name: string, of: 'name' | 'uri'): boolean =>
+  textFault(name, of === 'name' ? maxNameLength : maxUriLength) === undefined
 
 /** What names a target: a string of 1 to `maxLength` UTF-16 units without control characters. */
 function textFault(value: Json | undefined, maxLength: number): ParamFault | undefined {

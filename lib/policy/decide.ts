@@ -1,8 +1,9 @@
 /** The one decision function: calls, lists, and every other way to a tool, prompt or resource go through it. */
 import { words } from '../identity/claims.ts'
 import type { Principal, PrincipalKind } from '../identity/principal.ts'
+import type { Json } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
-import type { Condition, ConditionContext, ConditionResult } from './condition.ts'
+import type { Condition, ConditionContext, ConditionResult, ConditionTargetKind } from './condition.ts'
 import type { DefinitionFault } from './pins.ts'
 import type { ArgumentEdits, Binding, NameKind, Permission, Policy } from './policy.ts'
 
@@ -37,6 +38,10 @@ export type DenialReason =
   | 'rule_denied'
   /** A permission would open it, and its condition is not true of this. */
   | 'condition_not_met'
+  /** Two permissions want an argument to be two different things. */
+  | 'edits_conflict'
+  /** A directory says that this account is switched off. */
+  | 'account_inactive'
   /** A condition could not be evaluated: nobody can say that it is true, so it counts as whatever refuses. */
   | 'condition_failed'
   /** A permission would open it to a caller whose groups (or another claim) were known; the provider left them out. */
@@ -108,7 +113,7 @@ export function decide(grants: Grants, target: Target, now: Circumstances): Verd
     case 'resource':
       return granted(grants, 'resources', target.uri, now)
     case 'resource_template':
-      return granted(grants, 'resources', target.uriTemplate, now)
+      return granted(grants, 'resources', target.uriTemplate, now, 'resource_template')
     case 'completion':
       return decide(grants, target.of, now)
     case 'subscription':
@@ -141,7 +146,8 @@ function grantsFrom(principal: Principal, policy: Policy): Grants {
     const { claim, value, role, issuer } = binding
     if (issuer !== undefined && issuer !== principal.issuer) continue
     if (holds(principal, binding)) roles.add(role)
-    else if (principal.unknownClaims.has(claim)) missed.push({ role, bar: { by: 'claims_unknown' } })
+    else if (principal.unknownClaims.has(claim) || principal.partialClaims?.has(claim))
+      missed.push({ role, bar: { by: 'claims_unknown' } })
     else if (claim === 'scope') missed.push({ role, bar: { by: 'scope_missing', scopes: [value] } })
   }
   // Thousands of people hold what a handful of sets of roles give them: one object for each set.
@@ -239,12 +245,18 @@ const notGranted = {
  * left is the nearest reason. A condition that depends on arguments nobody has given yet hides nothing: a list shows what
  * some call may do.
  */
-function granted(grants: Grants, kind: NameKind, name: string, now: Circumstances): Verdict {
+function granted(
+  grants: Grants,
+  kind: NameKind,
+  name: string,
+  now: Circumstances,
+  conditionKind: ConditionTargetKind = singular[kind],
+): Verdict {
   const about = grants.policy.about(kind, name)
   const ask = (condition: Condition): ConditionResult =>
     now.conditions === undefined
       ? 'error'
-      : condition.evaluate({ ...now.conditions, tool: { name, kind: singular[kind] } }).result
+      : condition.evaluate({ ...now.conditions, tool: { name, kind: conditionKind } }).result
   for (const rule of about.denies) {
     if (rule.principals && !rule.principals.includes(grants.kind)) continue
     const isFor = rule.roles === undefined || rule.roles.some((role) => grants.roles.includes(role))
@@ -256,19 +268,25 @@ function granted(grants: Grants, kind: NameKind, name: string, now: Circumstance
     if (result === 'error') return denied('condition_failed', [rule.name])
   }
   const tried: string[] = []
+  const opening: Permission[] = []
   let failure: DenialReason | undefined
   for (const permission of about.permissions) {
     if (!grants.held.has(permission.name)) continue
     tried.push(permission.name)
     const result = permission.when === undefined ? 'true' : ask(permission.when)
-    if (result === 'true' || result === 'unknown') {
-      const fault = kind === 'tools' ? now.withheld?.(name) : undefined
-      if (fault) return denied(fault, tried)
-      return now.areRevocationsStale && about.isHighRisk
-        ? denied('revocations_stale', tried)
-        : { allow: true, rule: permission.name, ...(permission.edits ? { edits: permission.edits } : {}) }
-    }
-    failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
+    if (result === 'true' || result === 'unknown') opening.push(permission)
+    else failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
+  }
+  const [first] = opening
+  if (first) {
+    const fault = kind === 'tools' ? now.withheld?.(name) : undefined
+    if (fault) return denied(fault, tried)
+    if (now.areRevocationsStale && about.isHighRisk) return denied('revocations_stale', tried)
+    // What every one of them demands is done: a second, broader permission is no way around.
+    const edits = editsOf(opening)
+    return edits === 'conflict'
+      ? denied('edits_conflict', tried)
+      : { allow: true, rule: first.name, ...(edits ? { edits } : {}) }
   }
   // What the caller can do something about comes first.
   const barred = about.permissions
@@ -285,6 +303,24 @@ function firstOf(names: ReadonlySet<string>): readonly string[] {
   const first: string[] = []
   for (const name of names) if (first.push(name) === 100) break
   return first
+}
+
+/** All changes together; two permissions that want one argument to be two things cannot both be kept. */
+function editsOf(permissions: readonly Permission[]): ArgumentEdits | 'conflict' | undefined {
+  const force = new Map<string, string>()
+  const remove = new Set<string>()
+  for (const { edits } of permissions) {
+    for (const [name, value] of Object.entries(edits?.force ?? {})) {
+      const json = JSON.stringify(value)
+      if ((force.get(name) ?? json) !== json) return 'conflict'
+      force.set(name, json)
+    }
+    for (const name of edits?.remove ?? []) remove.add(name)
+  }
+  if ([...remove].some((name) => force.has(name))) return 'conflict'
+  if (force.size === 0 && remove.size === 0) return undefined
+  const forced = [...force].map(([name, json]) => [name, JSON.parse(json) as Json] as const)
+  return { force: Object.fromEntries(forced.sort(([x], [y]) => (x < y ? -1 : 1))), remove: [...remove].sort() }
 }
 
 function every(grants: Grants, uris: readonly string[], taskIds: readonly string[], now: Circumstances): Verdict {

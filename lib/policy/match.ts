@@ -52,6 +52,53 @@ export function resourceMatcherOf(patterns: readonly string[]): Matcher {
 }
 
 /**
+ * Matches a resource URI against what is denied: here a URI that may mean the same is the same.
+ *
+ * Servers differ in what they take for equal, so both sides are brought to one form (scheme and host in lower case; user,
+ * usual port, query and fragment left out; one slash for several; dots resolved; escapes undone), and what still has an
+ * escape after that is taken to be inside every pattern of its scheme and host.
+ */
+export function deniedResourceMatcherOf(patterns: readonly string[]): Matcher {
+  const exact = new Set(patterns.filter((pattern) => !pattern.endsWith('*')).map((pattern) => canonical(pattern).text))
+  const prefixes = patterns
+    .filter((pattern) => pattern.endsWith('*'))
+    .map((pattern) => canonical(pattern.slice(0, -1), 'prefix'))
+  return (uri) => {
+    const { text, origin, isOdd } = canonical(uri)
+    if (exact.has(text)) return true
+    if (isOdd && [...exact].some((one) => one.startsWith(origin))) return true
+    return prefixes.some((prefix) => text.startsWith(prefix.text) || (isOdd && origin.startsWith(prefix.origin)))
+  }
+}
+
+/** @property origin scheme and host with what separates them. @property isOdd some escape is left whose meaning nobody knows */
+function canonical(uri: string, as: 'whole' | 'prefix' = 'whole'): { text: string; origin: string; isOdd: boolean } {
+  const [, start = '', authority = '', rest = ''] = /^([A-Za-z][A-Za-z0-9+.-]*:)?(\/\/[^/?#]*)?([^]*)$/.exec(uri) ?? []
+  const host = authority
+    .replace(/^\/\/[^@]*@/, '//')
+    .toLowerCase()
+    .replace(/:(?:80|443)?$/, '')
+    .replace(/^\/\/localhost$/, '//')
+  const undone = unescaped(as === 'prefix' ? rest : rest.replace(/[?#][^]*$/, '')).replaceAll('\\', '/')
+  const segments: string[] = []
+  for (const segment of undone.split('/')) {
+    if (segment === '..') segments.pop()
+    else if (segment !== '.' && (segment !== '' || segments.length === 0)) segments.push(segment)
+  }
+  const path = segments.join('/') + (undone.endsWith('/') && !segments.join('/').endsWith('/') ? '/' : '')
+  const origin = `${start.toLowerCase()}${host}`
+  return { text: `${origin}${path}`, origin, isOdd: /%/.test(path) }
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/**
  * Which of many rules may mean a name? Asked before the rules themselves, so that a name costs what is near to it and not
  * what there is: a rule is near where the text of one of its patterns before the first `*` or `?` begins the name.
  *

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { type PrincipalKind, principalKinds } from '../identity/principal.ts'
 import type { Json } from '../mcp/message.ts'
 import type { CompileCondition, Condition } from './condition.ts'
-import { type Matcher, matcherOf, nearestOf, resourceMatcherOf } from './match.ts'
+import { deniedResourceMatcherOf, type Matcher, matcherOf, nearestOf, resourceMatcherOf } from './match.ts'
 
 /** What a rule is about. Names are exact, or globs with `*` (any run of characters) and `?` (one character). */
 export interface TargetsConfig {
@@ -161,7 +161,9 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
     })
   }
   const permissionsOf = expandRoles(config.roles, permissions, faults)
-  for (const { claim, value, role } of config.bindings) {
+  for (const { claim, value, role, issuer } of config.bindings) {
+    if (issuer === '')
+      faults.push(`binding of ${claim} \`${value}\`: the issuer is empty: is the variable it refers to set?`)
     if (!permissionsOf.has(role)) faults.push(`binding of ${claim} \`${value}\`: there is no role \`${role}\``)
   }
   const denies = (config.deny ?? []).map((rule): Deny => {
@@ -174,6 +176,7 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
     return {
       name: rule.name,
       ...targetsOf(at, rule, labels, faults),
+      resources: deniedResourceMatcherOf(rule.resources ?? []),
       roles: rule.roles?.length ? rule.roles : undefined,
       principals: kindsOf(at, rule.principals, faults),
       when: conditionOf(at, rule.when, compile, faults),
@@ -184,7 +187,8 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
     faults.push(`deny \`${name}\`: there are two of this name, and records could not tell them apart`)
   }
   if (faults.length > 0) throw new Error(faults.join('; '))
-  const all = [...permissions.values()]
+  // By name, and not as they are written: Lua hands maps over in any order, and every node must decide alike.
+  const all = [...permissions.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   return {
     digest: digestOf(config),
     bindings: config.bindings,
@@ -213,7 +217,6 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     resources: new Map(),
   }
   const nearPermissions = near(permissions)
-  const nearDenies = near(denies)
   return (kind, name) => {
     const found = known[kind].get(name)
     if (found) return found
@@ -224,9 +227,11 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     ]
     const candidates: Candidates = {
       permissions: nearPermissions(kind, name).filter((permission) => permission[kind](name)),
-      denies: means(nearDenies),
+      denies: denies.filter((rule) => rule[kind](name)),
       isHighRisk: means(nearPermissions).some(({ isHighRisk }) => isHighRisk),
     }
+    // Long names are seldom asked for twice, and anybody can invent them.
+    if (name.length > maxRememberedLength) return candidates
     const [oldest] = known[kind].keys()
     if (known[kind].size >= maxRemembered && oldest !== undefined) known[kind].delete(oldest)
     known[kind].set(name, candidates)
@@ -251,6 +256,7 @@ const withLowerHost = (uri: string): string =>
   uri.replace(/^[A-Za-z][A-Za-z0-9+.-]*:(?:\/\/[^/?#]*)?/, (start) => start.toLowerCase())
 
 const maxRemembered = 50_000
+const maxRememberedLength = 128
 
 function targetsOf(
   at: string,

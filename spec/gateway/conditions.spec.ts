@@ -52,7 +52,12 @@ describe.skipIf(skipReason)('a policy', () => {
           force: { author: '"gateway"', internal: 'true' },
           remove: ['notify'],
         }
-        settings.roles.guest = ['jira:public', 'jira:team']
+        // The same tools once more, without any demand, under names before and after: what one demands is done all the same.
+        settings.permissions['a:all'] = { tools: ['add_comment'] }
+        settings.permissions['z:all'] = { tools: ['add_*'] }
+        settings.permissions['jira:clash'] = { tools: ['update_issue'], force: { status: '"open"' } }
+        settings.permissions['jira:other'] = { tools: ['update_issue'], force: { status: '"closed"' } }
+        settings.roles.guest = ['jira:public', 'jira:team', 'a:all', 'z:all', 'jira:clash', 'jira:other']
         settings.bindings.push({ claim: 'groups', value: 'guests', role: 'guest' })
         settings.roles.lead = ['junior-developer', 'jira:delete']
         settings.bindings.push(
@@ -66,6 +71,8 @@ describe.skipIf(skipReason)('a policy', () => {
             tools: ['create_*', 'update_*'],
             when: 'has(args.project) && args.project == "FROZEN"',
           },
+          { name: 'secret-issues', resources: ['jira://Secret/*', 'file:///secret/*'] },
+          { name: 'completions', prompts: ['*'], when: 'has(args.project) && args.project == "SEC"' },
           {
             name: 'blocked-people',
             tools: ['*'],
@@ -183,6 +190,8 @@ describe.skipIf(skipReason)('a policy', () => {
   it('opens tools by the labels an administrator gave them, and by nothing the server says', async () => {
     const guest = { groups: ['guests'] }
     expect((await tools(guest)).toSorted()).toEqual(['add_comment', 'get_issue', 'list_projects'])
+    // Two permissions that want one argument to be two things cannot both be kept.
+    expect(reasonOf(await ask(call('update_issue', { key: 'OPS-1' }), guest))).toBe('edits_conflict')
     expect(reasonOf(await ask(call('get_issue', { key: 'OPS-1' }), guest))).toBe('allowed')
     expect(reasonOf(await ask(get('OPS'), guest))).toBe('tool_not_granted')
   })
@@ -216,10 +225,25 @@ describe.skipIf(skipReason)('a policy', () => {
         .digest('hex'),
     )
     expect(records.findLast(({ type }) => type === 'admission')?.decision).toMatchObject({
-      rule: 'jira:team',
+      rule: 'a:all',
       forced: ['author', 'internal'],
       removed: ['notify'],
     })
+    // A header that repeats an argument would say what the client sent.
+    await gateway.send('jira', {
+      body: body('{"key":"OPS-1","author":"bob"}'),
+      headers: {
+        authorization: `Bearer ${await issuer.sign({ aud: gateway.resource, ...guest })}`,
+        'mcp-param-author': 'bob',
+      },
+    })
+    expect(RecordingUpstream.header(seen.requests.at(-1), 'mcp-param-author')).toBeUndefined()
+    // What is no object cannot be changed.
+    for (const args of [[], 'x', null]) {
+      expect(reasonOf(await ask(rpc('tools/call', { name: 'add_comment', arguments: args }), guest))).not.toBe(
+        'allowed',
+      )
+    }
     // Without arguments at all there is a place for them all the same.
     const { headers, json } = modern('tools/call', { name: 'add_comment' }, 'add_comment')
     await gateway.send('jira', {
@@ -230,6 +254,28 @@ describe.skipIf(skipReason)('a policy', () => {
       params: { name: 'add_comment', arguments: { author: 'gateway', internal: true } },
     })
   })
+
+  it('is not told of arguments where a method has none, and finds them where it has them', async () => {
+    const completion = (project: string, stray: Record<string, unknown>): unknown =>
+      rpc('completion/complete', {
+        ref: { type: 'ref/prompt', name: 'triage_issue' },
+        argument: { name: 'key', value: '' },
+        context: { arguments: { project } },
+        ...stray,
+      })
+    expect(reasonOf(await ask(completion('SEC', {})))).toBe('rule_denied')
+    expect(reasonOf(await ask(completion('SEC', { arguments: { project: 'OPS' } })))).toBe('rule_denied')
+    const read = rpc('resources/read', { uri: 'jira://issue/OPS-1', arguments: { stray: 'canary-stray' } })
+    await ask(read)
+    expect(JSON.stringify(await readRecords(gateway.auditDir))).not.toContain('stray')
+  })
+
+  it.each([
+    'jira://secret/1', 'JIRA://SECRET/1', 'jira://bob@secret/1', 'jira://secret:80/1', 'jira://secret//1', 'jira://secret/x?y',
+    'jira://secret/%31', 'jira://secret/%2531', 'jira://secret/./1', 'jira://x/../secret',
+  ])('denies the resource %s, which may be the one that is denied', async (uri) => {
+    expect(reasonOf(await ask(rpc('resources/read', { uri })))).toMatch(/^(rule_denied|resource_not_granted)$/)
+  }) // prettier-ignore
 
   it('takes tasks out of what a client of 2026-07-28 offers, request by request', async () => {
     const { headers, json } = modern('tools/call', { name: 'get_issue', arguments: { key: 'OPS-1' } }, 'get_issue')

@@ -243,7 +243,7 @@ describe.skipIf(skipReason)('callers as Kong’s consumers', () => {
       variant(config, 'by-custom-id', [], {
         consumer: { by: 'custom_id', claim: 'sub', issuer: issuer.issuer, admin_api_url: adminUrl },
       })
-      variant(config, 'by-custom-id-of-nothing', [], { consumer: { by: 'custom_id' } })
+      variant(config, 'by-custom-id-of-nothing', [], { consumer: { by: 'custom_id', issuer: issuer.issuer } })
     })
   })
   afterAll(async () => {

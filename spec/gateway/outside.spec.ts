@@ -29,12 +29,17 @@ async function world(
   rbac: Record<string, unknown>,
   issuerName: string,
   settings: Record<string, unknown> = {},
+  more: (own: Record<string, any>) => void = () => undefined,
 ): Promise<World> {
   const issuer = await FixtureIssuer.start(issuerName)
   const gateway = await startGatewayUnderTest((config) => {
     changeOauth(config, (oauth) => (oauth.clock_skew_s = 30))
     issuer.stepInto(config, settings)
-    changeRbac(config, (own) => Object.assign(own, rbac))
+    changeRbac(config, (own) => {
+      if (!own.permissions['jira:read']) return
+      Object.assign(own, rbac)
+      more(own)
+    })
   })
   onTestFinished(async () => {
     await gateway.close()
@@ -138,9 +143,16 @@ describe.skipIf(skipReason)('a directory', () => {
           private_hosts: ['127.0.0.1'],
           fresh_s: 1,
         },
+        deny: [{ name: 'not-for-contractors', tools: ['search_*'], roles: ['contractor'] }],
       },
       issuer,
+      {},
+      (settings) => {
+        settings.roles.contractor = []
+        settings.bindings.push({ claim: 'groups', value: 'contractors', role: 'contractor' })
+      },
     )
+    expect(reasonOf(await ask(call('search_issues', {})))).toBe('allowed')
     const noGroups = { groups: undefined }
     expect(reasonOf(await ask(remove, noGroups))).toBe('allowed')
     expect(await tools(noGroups)).toContain('delete_issue')
@@ -148,16 +160,20 @@ describe.skipIf(skipReason)('a directory', () => {
       directory: { ageS: expect.any(Number) },
     })
     // Switched off there: what the token says of groups no longer counts.
-    expect(reasonOf(await ask(get, { sub: 'left' }))).toBe('no_role')
+    expect(reasonOf(await ask(get, { sub: 'left' }))).toBe('account_inactive')
+    expect((await ask(rpc('tools/list'), { sub: 'left' })).json.error).toMatchObject({
+      data: { reason: 'account_inactive' },
+    })
     expect((await readStops(gateway.auditDir)).at(-1)).toMatchObject({ directory: { isActive: false } })
 
     scim.away = true
     await eventually(
       async () => reasonOf(await ask(remove, noGroups)),
-      (reason) => reason === 'no_role',
+      (reason) => reason === 'claims_unknown',
     )
-    // What the token itself says goes on.
+    // What the token itself says goes on; but nobody can say that somebody is not among those who are denied.
     expect(reasonOf(await ask(get))).toBe('allowed')
+    expect(reasonOf(await ask(call('search_issues', {})))).toBe('claims_unknown')
     expect((await readRecords(gateway.auditDir)).findLast(({ type }) => type === 'admission')).toMatchObject({
       directory: { because: expect.any(String) },
     })

@@ -1,6 +1,6 @@
 /** A tool whose definition nobody has approved is withheld: from lists and from calls, until somebody approves it. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -343,5 +343,33 @@ describe.skipIf(skipReason)('pinned tools', () => {
     const { status } = await world.send('everything', rpc('tools/list')).catch(() => ({ status: 0 }))
     expect(status).toBe(503)
     expect(await world.call('everything', 'echo')).toBe('503 -31503')
+  })
+})
+
+describe.skipIf(skipReason)('a server’s own stream, where pins are enforced', () => {
+  it('is not opened: nobody reads along what a server answers there, and to which request', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kmcp-pins-'))
+    const file = join(folder, 'pins.yml')
+    writeFileSync(file, 'tools: {}\n')
+    const gateway = await startGatewayUnderTest((config) => {
+      pinRoute(config, 'everything', { mode: 'enforce', file })
+    })
+    try {
+      const initialize = rpc('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities: {},
+        clientInfo: { name: 'spec', version: '1' },
+      })
+      const opened = await gateway.send('everything', { as: 'alice', json: initialize })
+      const { status } = await gateway.send('everything', {
+        as: 'alice',
+        verb: 'GET',
+        headers: { accept: 'text/event-stream', 'mcp-session-id': opened.headers.get('mcp-session-id') ?? '' },
+      })
+      expect([opened.status, status]).toEqual([200, 405])
+    } finally {
+      await gateway.close()
+      rmSync(folder, { recursive: true, force: true })
+    }
   })
 })

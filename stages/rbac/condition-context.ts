@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Call } from '../../lib/context/call.ts'
 import type { Principal } from '../../lib/identity/principal.ts'
-import type { Json } from '../../lib/mcp/message.ts'
+import { isObject, type Json } from '../../lib/mcp/message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
 import type { ConditionContext } from '../../lib/policy/condition.ts'
 
@@ -24,7 +24,9 @@ export function conditionContext(
   },
 ): ConditionContext {
   const { headers } = call.request
-  const session = headers['mcp-session-id']
+  // A message that can have no session may name any: it is nobody's.
+  const isModern = call.message !== undefined && 'era' in call.message && call.message.era === 'modern'
+  const session = isModern ? undefined : headers['mcp-session-id']
   return {
     ...who(principal),
     // The name and kind of each thing that is asked about are put in where the decision is made.
@@ -46,12 +48,22 @@ export function conditionContext(
   }
 }
 
-/** Of a list there are none yet: every entry may be called with any. What is no call of a tool or prompt has none at all. */
+/**
+ * Of a list there are none yet: every entry may be called with any. Of a call they are where the method has them, and what
+ * stands under their name elsewhere is nobody's.
+ */
 function argumentsOf(call: Call, target: Target): Json | undefined {
   if (target.kind === 'list') return undefined
   const { message } = call
-  const given = message !== undefined && 'params' in message ? message.params.arguments : undefined
-  return given ?? {}
+  if (message === undefined || !('params' in message)) return {}
+  const { params } = message
+  if (target.kind === 'tool' || target.kind === 'prompt') return params.arguments ?? {}
+  if (target.kind !== 'completion') return {}
+  const { context, argument } = params
+  const given = isObject(context) && isObject(context.arguments) ? context.arguments : {}
+  const asked =
+    isObject(argument) && typeof argument.name === 'string' ? { [argument.name]: argument.value ?? null } : {}
+  return { ...given, ...asked }
 }
 
 function who(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'> {
@@ -70,7 +82,7 @@ function who(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'
         groups: [...principal.groups],
         permissions: [...principal.permissions],
         claims: principal.claims,
-        unknownClaims: [...principal.unknownClaims],
+        unknownClaims: [...principal.unknownClaims, ...(principal.partialClaims ?? [])],
       },
       agent: { id: principal.client ?? '', actors: principal.actors },
     }

@@ -19,7 +19,7 @@ export type Resolve = (
 /**
  * Prepares the directory.
  *
- * While it is away the principal stays as the token has it: rules that need what is not known refuse by themselves.
+ * While it is away what the token has still counts, and what it has not is unknown: rules that need it refuse by themselves.
  *
  * @throws Error for a configuration that cannot work
  */
@@ -28,7 +28,11 @@ export function directoryOf({ directory }: RbacConfig, runtime: Runtime): Resolv
   const found = runtime.directories.get(directory as DirectoryConfig)
   return async (principal) => {
     const answer = await found.groupsOf(principal)
-    if (!answer.ok) return { principal, record: { because: answer.because } }
+    if (!answer.ok) {
+      // Nobody else's directory says nothing of them; their own one, which cannot be asked, might have said anything.
+      const known = answer.isOthers === true ? principal : partlyKnown(principal)
+      return { principal: known, record: { because: answer.because } }
+    }
     const { groups, roles, isActive, ageS } = answer
     return {
       principal: withDirectory(principal, groups, roles, isActive),
@@ -37,9 +41,24 @@ export function directoryOf({ directory }: RbacConfig, runtime: Runtime): Resolv
   }
 }
 
+const partly = new WeakMap<Principal, Principal>()
+
+/** The same object for the same principal, since what is worked out for one is kept with it. */
+function partlyKnown(principal: Principal): Principal {
+  let known = partly.get(principal)
+  if (!known) partly.set(principal, (known = { ...principal, partialClaims: new Set(['groups', 'roles']) }))
+  return known
+}
+
+/** One thing, and what the policy says to it. */
+export interface Asked {
+  readonly target: Target
+  readonly verdict: Verdict
+}
+
 /** The decision point's word on one thing each; undefined where it is not asked. */
 export interface DecisionPoint {
-  ask(call: Call, context: ConditionContext, targets: readonly Target[], verdict: Verdict): Promise<readonly External[]>
+  ask(call: Call, context: ConditionContext, asked: readonly Asked[]): Promise<readonly External[]>
 }
 
 /** @throws Error for a configuration that cannot work */
@@ -47,10 +66,10 @@ export function decisionPointOf({ opa }: RbacConfig, runtime: Runtime): Decision
   if (opa?.url === undefined) return undefined
   const client: OpaClient = runtime.opa.get(opa)
   return {
-    async ask(call, context, targets, verdict) {
+    async ask(call, context, asked) {
       const { message, route = '' } = call
       const method = message !== undefined && 'method' in message ? message.method : ''
-      const inputs = targets.map((target) =>
+      const inputs = asked.map(({ target, verdict }) =>
         opaInput(context, {
           method,
           route,

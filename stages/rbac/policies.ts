@@ -27,7 +27,17 @@ export function policiesOf(config: RbacConfig, runtime: Runtime): Policies {
   return {
     // Nothing configured is a policy too: it denies everything.
     active: active ?? fixed(compile({ permissions: {}, roles: {}, bindings: [] })),
-    shadow: source(config.shadow ?? {}, config.shadow_file, 'shadow_file'),
+    shadow: harmless(() => source(config.shadow ?? {}, config.shadow_file, 'shadow_file'), runtime),
+  }
+}
+
+/** A shadow decides nothing, so one that cannot be used stops nobody. */
+function harmless<T>(make: () => T, runtime: Runtime): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    runtime.log('error', `the shadow policy is not used: ${error instanceof Error ? error.message : String(error)}`)
+    return undefined
   }
 }
 

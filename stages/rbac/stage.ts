@@ -7,7 +7,7 @@ import type { Call, External } from '../../lib/context/call.ts'
 import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import { challengeHeader } from '../../lib/identity/challenge.ts'
-import type { Message } from '../../lib/mcp/message.ts'
+import { isObject, type Message } from '../../lib/mcp/message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
 import { type Circumstances, decide, grantsOf, type Verdict } from '../../lib/policy/decide.ts'
 import { conditionContext } from './condition-context.ts'
@@ -51,7 +51,7 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
     // Worked out once for everybody who holds the same, and remembered with the policy.
     const grants = grantsOf(principal, policy)
     call.switchedOff = switchedOff
-    const own = notNow(call, target) ?? decide(grants, target, now)
+    const own = notNow(call, target) ?? unchangeable(call, decide(grants, target, now))
     const outside = await lastWord(call, target, own)
     const verdict = outside === undefined || outside.allow ? own : deniedOutside(own, outside)
     call.decision = {
@@ -78,10 +78,11 @@ function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage
     const context = call.circumstances?.conditions
     if (!decisionPoint || !context || !own.allow) return undefined
     if (target.kind === 'list') {
-      call.askOutside = (targets) => decisionPoint.ask(call, context, targets, own)
+      call.askOutside = (asked) => decisionPoint.ask(call, context, asked)
       return undefined
     }
-    const answers = await decisionPoint.ask(call, context, askedOf(target), own)
+    const asked = askedOf(target).map((one) => ({ target: one, verdict: own }))
+    const answers = await decisionPoint.ask(call, context, asked)
     return answers.find(({ allow }) => !allow) ?? answers[0]
   }
 }
@@ -94,18 +95,30 @@ const deniedOutside = (own: Verdict, { because }: External): Verdict => ({
 })
 
 /**
- * What no policy is asked about: a capability that is switched off, and a client's answer to a question nobody can have
+ * What no policy is asked about: an account that is switched off, a capability that is, and a client's answer to a question nobody can have
  * asked it. Servers ask within a session, which is the caller's own by the time this stage runs; without one there is nobody
  * to answer.
  */
-function notNow({ message, request, switchedOff }: Call, target: Target): Verdict | undefined {
+function notNow({ message, request, switchedOff, directory }: Call, target: Target): Verdict | undefined {
   if (message?.kind === 'response' && request.headers['mcp-session-id'] === undefined) {
     return { allow: false, reason: 'response_unasked', rulesTried: [] }
+  }
+  if (directory !== undefined && 'isActive' in directory && !directory.isActive) {
+    return { allow: false, reason: 'account_inactive', rulesTried: [] }
   }
   const isOff =
     (target.kind === 'completion' && switchedOff?.has('completions')) ||
     (target.kind === 'session' && target.method === 'logging/setLevel' && switchedOff?.has('logging'))
   return isOff ? { allow: false, reason: 'switched_off', rulesTried: [] } : undefined
+}
+
+/** Arguments that are no object cannot be changed as a permission demands, so the call cannot be allowed by it. */
+function unchangeable({ message }: Call, verdict: Verdict): Verdict {
+  if (!verdict.allow || !verdict.edits || message === undefined || !('params' in message)) return verdict
+  const { arguments: given } = message.params
+  return given === undefined || isObject(given)
+    ? verdict
+    : { allow: false, reason: 'condition_failed', rulesTried: [verdict.rule] }
 }
 
 const calm: Circumstances = { areRevocationsStale: false }

@@ -17,12 +17,12 @@ import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { opensSession } from '../../lib/context/may-open.ts'
 import { withoutMembers } from '../../lib/mcp/edit-message.ts'
-import type { Target } from '../../lib/mcp/methods.ts'
+import { isNameable, type Target } from '../../lib/mcp/methods.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
-import { takenFrom } from '../../lib/mcp/trim-capabilities.ts'
+import { takenFrom, tasksExtension } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
-import { type Circumstances, decide, type DenialReason, type Grants } from '../../lib/policy/decide.ts'
+import { type Circumstances, decide, type DenialReason, type Grants, type Verdict } from '../../lib/policy/decide.ts'
 import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
@@ -40,6 +40,10 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime, route: 
   return async (call, port) => {
     const { target, message } = call
     if (target?.kind === 'tool') return unapproved(call, target, pins)
+    // On its own stream a server may send the answer to any request, a list of anything: nobody reads along there.
+    if (message?.kind === 'stream' && pins?.mode === 'enforce') {
+      return { refuse: { why: 'unreadable', refusal: { why: 'verb_not_allowed', verb: 'GET' } } }
+    }
     const isList = target?.kind === 'list'
     if (!(isList || opensSession(target)) || call.exchangeOf !== undefined) return undefined
     if ((isList && target.of === 'tasks') || message?.kind !== 'request') {
@@ -164,7 +168,7 @@ async function trimmed(
     const no = own.allow ? refusedOutside.get(nameOf(target)) : undefined
     const verdict = no ? ({ allow: false, reason: no, rulesTried: [] } as const) : own
     if (!verdict.allow) reasons[verdict.reason] = (reasons[verdict.reason] ?? 0) + 1
-    return verdict.allow
+    return verdict.allow && isNameable(nameOf(target), 'name' in target ? 'name' : 'uri')
   }
   const list = trimList(answer, of, keep, limits)
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
@@ -186,19 +190,20 @@ async function outsideNos(
 ): Promise<ReadonlyMap<string, DenialReason>> {
   const nos = new Map<string, DenialReason>()
   if (!call.askOutside) return nos
-  const targets = new Map<string, Target>()
+  const asked = new Map<string, { readonly target: Target; readonly verdict: Verdict }>()
   trimList(
     answer,
     of,
     (entry) => {
       const target = entryTarget(of, entry)
-      if (decide(grants, target, withPins(call, undefined)).allow) targets.set(nameOf(target), target)
+      const verdict = decide(grants, target, withPins(call, undefined))
+      if (verdict.allow) asked.set(nameOf(target), { target, verdict })
       return true
     },
     limits,
   )
-  const names = [...targets.keys()]
-  const answers = await call.askOutside([...targets.values()])
+  const names = [...asked.keys()]
+  const answers = await call.askOutside([...asked.values()])
   for (const [at, name] of names.entries()) {
     const said = answers[at]
     if (said?.allow !== true) nos.set(name, said?.because === undefined ? 'external_denied' : 'external_unavailable')
@@ -240,7 +245,8 @@ async function bound(
 /** A handshake without the capabilities that are switched off: neither side tries what would be refused. */
 function offering(message: Uint8Array, side: 'client' | 'server', call: Call): Uint8Array {
   const path = side === 'client' ? ['params', 'capabilities'] : ['result', 'capabilities']
-  return withoutMembers(message, path, takenFrom(side, call.switchedOff ?? new Set()))
+  const offered = withoutMembers(message, path, takenFrom(side, call.switchedOff ?? new Set()))
+  return withoutMembers(offered, [...path, 'extensions'], new Set([tasksExtension]))
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */

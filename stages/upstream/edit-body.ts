@@ -5,6 +5,8 @@ import { isObject, type Json } from '../../lib/mcp/message.ts'
 import { capabilitiesKey } from '../../lib/mcp/revisions.ts'
 import { takenFrom, tasksExtension } from '../../lib/mcp/trim-capabilities.ts'
 
+const logLevelKey = 'io.modelcontextprotocol/logLevel'
+
 type Edit = (body: Uint8Array) => Uint8Array
 
 /** The changes a call's message needs; none for nearly all, whose body is then not looked at again. */
@@ -12,12 +14,12 @@ export function editsOf(call: Call): readonly Edit[] {
   return [...argumentEdits(call), ...capabilityEdits(call)]
 }
 
-/** Arguments a permission forces or removes, whatever the client sent. */
-function argumentEdits({ decision }: Call): readonly Edit[] {
+/** Arguments a permission forces or removes, whatever the client sent, in the place the method has them. */
+function argumentEdits({ decision, target }: Call): readonly Edit[] {
   const verdict = decision?.verdict
   if (verdict?.allow !== true || !verdict.edits) return []
   const { force, remove } = verdict.edits
-  const path = ['params', 'arguments']
+  const path = target?.kind === 'completion' ? ['params', 'context', 'arguments'] : ['params', 'arguments']
   return [
     (body) => withoutMembers(body, path, new Set(remove)),
     (body) => (Object.keys(force).length === 0 ? body : withMembers(body, path, force)),
@@ -33,11 +35,13 @@ function capabilityEdits({ message, switchedOff }: Call): readonly Edit[] {
   const path = ['params', '_meta', capabilitiesKey]
   const names = takenFrom('client', switchedOff ?? new Set())
   const extensions = offered.extensions
+  const isLogOff = switchedOff?.has('logging') === true && isObject(meta) && meta[logLevelKey] !== undefined
   return [
-    ...([...names].some((name) => Object.hasOwn(offered, name))
+    ...(isLogOff ? [(body: Uint8Array) => withoutMembers(body, ['params', '_meta'], new Set([logLevelKey]))] : []),
+    ...(Object.keys(offered).some((name) => names.has(name.toLowerCase()))
       ? [(body: Uint8Array) => withoutMembers(body, path, names)]
       : []),
-    ...(isObject(extensions) && Object.hasOwn(extensions, tasksExtension)
+    ...(isObject(extensions) && Object.keys(extensions).some((name) => name.toLowerCase() === tasksExtension)
       ? [(body: Uint8Array) => withoutMembers(body, [...path, 'extensions'], new Set([tasksExtension]))]
       : []),
   ]
