@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { compileCondition } from '../../../adapters/cel/compile-condition.ts'
 import { configFaults, type KongFile } from '../../../cli/config-check.ts'
 import { startEmbeddedHost } from '../../../embedded/host.ts'
 import { freePort } from '../../../embedded/world.ts'
+import { compilePolicy } from '../../../lib/policy/policy.ts'
+import { readPolicyDocument } from '../../../lib/policy/read-document.ts'
 
 const root = join(import.meta.dirname, '..', '..', '..')
 const folder = join(root, 'kong', 'examples')
@@ -45,5 +48,14 @@ describe('the README', () => {
     const readme = await readFile(join(root, 'README.md'), 'utf8')
     const shown = /<!-- spec: own-server -->\n+```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? 'nothing'
     expect(await readFile(join(folder, '01-one-server.yml'), 'utf8')).toContain(shown)
+  })
+
+  it('shows a policy that can be used', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    const shown = /<!-- spec: readme-policy -->\n+```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+    const read = readPolicyDocument(parse(shown))
+    expect(read).toMatchObject({ ok: true })
+    const policy = read.ok ? compilePolicy(read.policy, compileCondition) : undefined
+    expect([...(policy?.permissionsOf.keys() ?? [])]).toEqual(['developer', 'lead'])
   })
 })
