@@ -142,7 +142,7 @@ const byPrincipal = new WeakMap<Policy, WeakMap<Principal, Grants>>()
 function grantsFrom(principal: Principal, policy: Policy): Grants {
   const roles = new Set<string>()
   const missed: { readonly role: string; readonly bar: Bar }[] = []
-  for (const binding of policy.bindings) {
+  for (const binding of bindingsAbout(principal, policy)) {
     const { claim, value, role, issuer } = binding
     if (issuer !== undefined && issuer !== principal.issuer) continue
     if (holds(principal, binding)) roles.add(role)
@@ -161,6 +161,46 @@ function grantsFrom(principal: Principal, policy: Policy): Grants {
   const grants = collect(principal, policy, [...roles], missed)
   known.set(key, grants)
   return grants
+}
+
+/**
+ * The bindings that can say something of a caller, in their order: those of a value they have, and all of a claim of which
+ * nobody knows the values, or whose lack could be made up for.
+ */
+function bindingsAbout(principal: Principal, policy: Policy): readonly Binding[] {
+  const places = new Set<number>()
+  for (const [claim, byValue] of policy.bindingsByClaim) {
+    const isOpen =
+      claim === 'scope' || principal.unknownClaims.has(claim) || principal.partialClaims?.has(claim) === true
+    for (const found of isOpen
+      ? byValue.values()
+      : valuesOf(principal, claim).map((value) => byValue.get(value) ?? [])) {
+      for (const place of found) places.add(place)
+    }
+  }
+  return [...places].sort((a, b) => a - b).map((place) => policy.bindings[place] as Binding)
+}
+
+/** What a caller has under the name of a claim: the values `holds` would find. */
+function valuesOf(principal: Principal, claim: string): readonly string[] {
+  switch (claim) {
+    case 'sub':
+      return [principal.subject]
+    case 'client':
+      return principal.client === undefined ? [] : [principal.client]
+    case 'tenant':
+      return principal.tenant === undefined ? [] : [principal.tenant]
+    case 'kind':
+      return [principal.kind]
+    case 'scope':
+      return [...principal.scopes]
+    case 'groups':
+    case 'roles':
+    case 'permissions':
+      return [...principal[claim]]
+    default:
+      return words(Object.hasOwn(principal.claims, claim) ? principal.claims[claim] : undefined, 'whole')
+  }
 }
 
 const grantsByPolicy = new WeakMap<Policy, Map<string, Grants>>()

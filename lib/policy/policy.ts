@@ -118,6 +118,7 @@ export interface Candidates {
 
 /**
  * @property digest   SHA-256 of the policy's canonical text, in hex: names the version in every decision
+ * @property bindingsByClaim places in `bindings`, by claim and value
  * @property scopes   every scope a permission or binding speaks of
  * @property hasConditions there is a condition somewhere, so what they are asked about has to be put together
  * @property readsRequest a condition reads something of the HTTP request, which has to be asked for
@@ -125,6 +126,7 @@ export interface Candidates {
 export interface Policy {
   readonly digest: string
   readonly bindings: readonly Binding[]
+  readonly bindingsByClaim: ReadonlyMap<string, ReadonlyMap<string, readonly number[]>>
   readonly permissionsOf: ReadonlyMap<string, readonly Permission[]>
   readonly scopes: readonly string[]
   readonly hasConditions: boolean
@@ -192,6 +194,7 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
   return {
     digest: digestOf(config),
     bindings: config.bindings,
+    bindingsByClaim: indexBindings(config.bindings),
     permissionsOf,
     scopes: [
       ...new Set([
@@ -203,6 +206,17 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
     readsRequest: [...all, ...denies].some(({ when }) => when !== undefined && /\brequest\b/.test(when.expression)),
     about: rememberCandidates(all, denies),
   }
+}
+
+/** Places of bindings, by claim and value. */
+export function indexBindings(bindings: readonly Binding[]): Policy['bindingsByClaim'] {
+  const index = new Map<string, Map<string, number[]>>()
+  for (const [place, { claim, value }] of bindings.entries()) {
+    const byValue = index.get(claim) ?? new Map<string, number[]>()
+    index.set(claim, byValue)
+    byValue.set(value, [...(byValue.get(value) ?? []), place])
+  }
+  return index
 }
 
 /**

@@ -75,11 +75,11 @@ const passesByWord: Readonly<Record<string, readonly string[]>> = {
   resources: ['resources'],
 }
 const offByWord: Readonly<Record<string, RegExp>> = {
-  everybody: /^no(, trimmed by entry)?$/,
+  everybody: /^(no(, trimmed by entry)?|`switched_off`)$/,
   nobody: /^always off$/,
   tools: /^permissions, deny rules$/,
-  prompts: /^permissions, deny rules$/,
-  resources: /^permissions, deny rules$/,
+  prompts: /^permissions, deny rules(, `switched_off`)?$/,
+  resources: /^permissions, deny rules(, `switched_off`)?$/,
 }
 
 function judge(row: TableRow, targeted: Targeted): void {
