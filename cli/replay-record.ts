@@ -5,7 +5,7 @@ import type { Json } from '../lib/mcp/message.ts'
 import type { Condition, ConditionContext } from '../lib/policy/condition.ts'
 import { type Circumstances, decide, grantsOf, type Verdict } from '../lib/policy/decide.ts'
 import { nameOf, type NamedTarget } from '../lib/policy/explain.ts'
-import type { Policy } from '../lib/policy/policy.ts'
+import { indexBindings, type Policy } from '../lib/policy/policy.ts'
 
 /**
  * A call on record, as far as a policy asks about it.
@@ -166,9 +166,11 @@ function ask(
       },
     }
   const about = policy.about(kind, name)
+  const bindings = call.roles.map((role) => ({ claim: 'kind', value: call.kind, role }))
   const asked: Policy = {
     ...policy,
-    bindings: call.roles.map((role) => ({ claim: 'kind', value: call.kind, role })),
+    bindings,
+    bindingsByClaim: indexBindings(bindings),
     about: () => ({
       isHighRisk: about.isHighRisk,
       permissions: about.permissions.map((one) => ({ ...one, when: settled(one.when, isBest) })),
