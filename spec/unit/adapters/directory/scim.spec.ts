@@ -117,7 +117,9 @@ describe('a user', () => {
   it('is unknown where the server does not heed the filter, even with one user in it', async () => {
     const ann = { ...user, externalId: 'ann' }
     const because = 'the directory does not say which user it is'
-    expect(await directoryOf(await startScim([ann], [], { ignoresFilters: true })).groupsOf(bob)).toMatchObject(no(because))
+    expect(await directoryOf(await startScim([ann], [], { ignoresFilters: true })).groupsOf(bob)).toMatchObject(
+      no(because),
+    )
     // Likewise for one whose case alone is another: servers compare user names without it.
     const scim = await startScim([])
     scim.instead = document({ totalResults: 1, Resources: [{ ...user, externalId: 'Bob' }] })
