@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { auditDirectory, trailFiles, trailLines } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { printable } from './print-rows.ts'
 
 export const auditShow: Command = {
   usage: 'audit show [--dir DIR] [--last N]',
@@ -87,10 +88,6 @@ export function auditTable(rows: readonly Record<Column, string>[]): string {
 
 const text = (value: unknown): string =>
   typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
-
-/** A record may quote what a client sent: nothing of it may steer the reader's terminal. */
-const printable = (value: string): string =>
-  value.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 
 function detail(record: Row): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`

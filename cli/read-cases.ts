@@ -1,5 +1,6 @@
 /** The cases of a test file: who does what, and what the policy should say. */
 import type { Principal } from '../lib/identity/principal.ts'
+import { isRecord } from '../lib/is-record.ts'
 import type { Json } from '../lib/mcp/message.ts'
 import type { NamedTarget } from '../lib/policy/explain.ts'
 import { denialReasons } from './denial-reasons.ts'
@@ -161,6 +162,3 @@ export function targetOf(value: Record_): NamedTarget | undefined {
 /** A target in a few words, as records have it. */
 export const whatOf = (target: NamedTarget): string =>
   target.kind === 'resource' ? `resource ${target.uri}` : `${target.kind} ${target.name}`
-
-const isRecord = (value: unknown): value is Record_ =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

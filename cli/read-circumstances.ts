@@ -1,9 +1,9 @@
 /** What else a decision may ask about: the request a call came with. */
-import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Principal } from '../lib/identity/principal.ts'
 import type { Json } from '../lib/mcp/message.ts'
-import type { ConditionContext } from '../lib/policy/condition.ts'
+import { sessionDigest } from '../lib/mcp/session-id.ts'
+import { conditionCaller, type ConditionContext } from '../lib/policy/condition.ts'
 import type { Circumstances } from '../lib/policy/decide.ts'
 
 /**
@@ -86,21 +86,7 @@ export function circumstancesOf(
   return {
     areRevocationsStale: request.revocationsStale,
     conditions: {
-      principal: {
-        id: principal.id,
-        kind: principal.kind,
-        issuer: principal.issuer,
-        tenant: principal.tenant,
-        subject: principal.subject,
-        name: principal.name,
-        scopes: [...principal.scopes],
-        roles: [...principal.roles],
-        groups: [...principal.groups],
-        permissions: [...principal.permissions],
-        claims: principal.claims,
-        unknownClaims: [...principal.unknownClaims],
-      },
-      agent: { id: principal.client ?? '', actors: principal.actors },
+      ...conditionCaller(principal),
       tool: { name: '', kind: 'tool' },
       args,
       request: {
@@ -111,9 +97,7 @@ export function circumstancesOf(
           Object.entries(headers).filter(([name]) => route.headers === undefined || route.headers.includes(name)),
         ),
       },
-      session: {
-        id: session === undefined ? '' : createHash('sha256').update(session).digest('hex').slice(0, 16),
-      },
+      session: { id: session === undefined ? '' : sessionDigest(session) },
     },
   }
 }

@@ -1,5 +1,6 @@
 /** Every policy of a file: of one that is a policy, or of every route of a kong.yml. */
 import { dirname, resolve } from 'node:path'
+import { isRecord } from '../lib/is-record.ts'
 import { compilePolicy, type Policy, type PolicyConfig } from '../lib/policy/policy.ts'
 import { readPolicyDocument } from '../lib/policy/read-document.ts'
 import { UsageError } from './command.ts'
@@ -481,6 +482,3 @@ const issuersOf = (oauth: Record_): IssuerSettings[] =>
 
 const textsOf = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
-
-const isRecord = (value: unknown): value is Record_ =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,11 +1,12 @@
 /** What a policy would say to a call on record, from what the record holds. */
 import type { Principal, PrincipalKind } from '../lib/identity/principal.ts'
 import { principalKinds } from '../lib/identity/principal.ts'
+import { isRecord } from '../lib/is-record.ts'
 import type { Json } from '../lib/mcp/message.ts'
-import type { Condition, ConditionContext } from '../lib/policy/condition.ts'
+import { type Condition, conditionCaller, type ConditionContext } from '../lib/policy/condition.ts'
 import { type Circumstances, decide, grantsOf, type Verdict } from '../lib/policy/decide.ts'
 import { nameOf, type NamedTarget } from '../lib/policy/explain.ts'
-import { indexBindings, type Policy } from '../lib/policy/policy.ts'
+import { type Policy, withBindings } from '../lib/policy/policy.ts'
 
 /**
  * A call on record, as far as a policy asks about it.
@@ -168,9 +169,7 @@ function ask(
   const about = policy.about(kind, name)
   const bindings = call.roles.map((role) => ({ claim: 'kind', value: call.kind, role }))
   const asked: Policy = {
-    ...policy,
-    bindings,
-    bindingsByClaim: indexBindings(bindings),
+    ...withBindings(policy, bindings),
     about: () => ({
       isHighRisk: about.isHighRisk,
       permissions: about.permissions.map((one) => ({ ...one, when: settled(one.when, isBest) })),
@@ -252,20 +251,7 @@ function isClear(value: unknown): boolean {
 
 function contextOf(call: RecordedCall, upstream: string | undefined): ConditionContext {
   return {
-    principal: {
-      id: `${call.issuer}|${call.subject}`,
-      kind: call.kind,
-      issuer: call.issuer,
-      tenant: call.tenant,
-      subject: call.subject,
-      name: call.name,
-      scopes: [],
-      roles: [],
-      groups: [],
-      permissions: [],
-      claims: {},
-    },
-    agent: { id: call.agent, actors: call.actors },
+    ...conditionCaller(principalOf(call, [])),
     tool: { name: '', kind: 'tool' },
     args: call.args,
     request: { ip: call.ip ?? '', timeMs: call.timeMs, upstream: upstream ?? '', headers: {} },
@@ -299,6 +285,3 @@ function principalOf(call: RecordedCall, scopes: readonly string[]): Principal {
     claims: {},
   }
 }
-
-const isRecord = (value: unknown): value is Record_ =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,10 +1,10 @@
 /** What a record says. Every kind of event is one object of plain JSON; the trail adds number, time and chain. */
-import { createHash } from 'node:crypto'
 import type { Call, Listed } from '../context/call.ts'
 import type { Refusal } from '../context/refusal.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
+import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
@@ -260,10 +260,9 @@ function readSerialized(serialized: unknown): JsonObject {
   }
 }
 
-/** A session by a digest: enough to tell two apart, and nothing its reader could use. */
 function sessionOf(call: Call): string | null {
   const session = call.request.headers['mcp-session-id']
-  return typeof session === 'string' ? createHash('sha256').update(session).digest('hex').slice(0, 16) : null
+  return typeof session === 'string' ? sessionDigest(session) : null
 }
 
 /** The first hundred names: the count says how many there are. */

@@ -1,5 +1,6 @@
 /** The headers that decide how a request is read: each once, under its own name. */
 import { excerpt, type ReadReason } from './read-refusal.ts'
+import { isSessionId } from './session-id.ts'
 
 /** The values, without white space at their ends; undefined where the header is absent. */
 export interface ReadHeaders {
@@ -73,9 +74,6 @@ export function readHeaders(
     },
   }
 }
-
-/** 1 to 256 visible ASCII characters (MCP 2025-11-25 transports). */
-export const isSessionId = (value: string): boolean => /^[\x21-\x7e]{1,256}$/.test(value)
 
 const isSingle = (name: string): boolean => single.has(name) || name.startsWith('mcp-param-')
 

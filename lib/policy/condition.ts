@@ -1,5 +1,5 @@
 /** Conditions of rules: what they are asked about and what they answer. Who evaluates them is an adapter's business. */
-import type { PrincipalKind } from '../identity/principal.ts'
+import type { Principal, PrincipalKind } from '../identity/principal.ts'
 import type { Json } from '../mcp/message.ts'
 
 /** What a rule's target is. The order is the one messages name them in. */
@@ -43,6 +43,28 @@ export interface ConditionContext {
     readonly headers: Readonly<Record<string, string>>
   }
   readonly session: { readonly id: string }
+}
+
+/** The caller as conditions see them. */
+export function conditionCaller(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'> {
+  const { id, kind, issuer, tenant, subject, name, claims, unknownClaims, partialClaims = [] } = principal
+  return {
+    principal: {
+      id,
+      kind,
+      issuer,
+      tenant,
+      subject,
+      name,
+      scopes: [...principal.scopes],
+      roles: [...principal.roles],
+      groups: [...principal.groups],
+      permissions: [...principal.permissions],
+      claims,
+      unknownClaims: [...unknownClaims, ...partialClaims],
+    },
+    agent: { id: principal.client ?? '', actors: principal.actors },
+  }
 }
 
 /**

@@ -142,13 +142,12 @@ const byPrincipal = new WeakMap<Policy, WeakMap<Principal, Grants>>()
 function grantsFrom(principal: Principal, policy: Policy): Grants {
   const roles = new Set<string>()
   const missed: { readonly role: string; readonly bar: Bar }[] = []
-  for (const binding of bindingsAbout(principal, policy)) {
+  for (const { binding, isHeld } of bindingsAbout(principal, policy)) {
     const { claim, value, role, issuer } = binding
     if (issuer !== undefined && issuer !== principal.issuer) continue
-    if (holds(principal, binding)) roles.add(role)
-    else if (principal.unknownClaims.has(claim) || principal.partialClaims?.has(claim))
-      missed.push({ role, bar: { by: 'claims_unknown' } })
-    else if (claim === 'scope') missed.push({ role, bar: { by: 'scope_missing', scopes: [value] } })
+    if (isHeld) roles.add(role)
+    else if (isIncomplete(principal, claim)) missed.push({ role, bar: { by: 'claims_unknown' } })
+    else missed.push({ role, bar: { by: 'scope_missing', scopes: [value] } })
   }
   // Thousands of people hold what a handful of sets of roles give them: one object for each set.
   const scopes = policy.scopes.filter((scope) => principal.scopes.has(scope))
@@ -167,21 +166,29 @@ function grantsFrom(principal: Principal, policy: Policy): Grants {
  * The bindings that can say something of a caller, in their order: those of a value they have, and all of a claim of which
  * nobody knows the values, or whose lack could be made up for.
  */
-function bindingsAbout(principal: Principal, policy: Policy): readonly Binding[] {
-  const places = new Set<number>()
+function bindingsAbout(
+  principal: Principal,
+  policy: Policy,
+): readonly { readonly binding: Binding; readonly isHeld: boolean }[] {
+  const isHeldAt = new Map<number, boolean>()
   for (const [claim, byValue] of policy.bindingsByClaim) {
-    const isOpen =
-      claim === 'scope' || principal.unknownClaims.has(claim) || principal.partialClaims?.has(claim) === true
-    for (const found of isOpen
-      ? byValue.values()
-      : valuesOf(principal, claim).map((value) => byValue.get(value) ?? [])) {
-      for (const place of found) places.add(place)
+    if (claim === 'scope' || isIncomplete(principal, claim)) {
+      for (const places of byValue.values()) for (const place of places) isHeldAt.set(place, false)
+    }
+    for (const value of valuesOf(principal, claim)) {
+      for (const place of byValue.get(value) ?? []) isHeldAt.set(place, true)
     }
   }
-  return [...places].sort((a, b) => a - b).map((place) => policy.bindings[place] as Binding)
+  return [...isHeldAt]
+    .sort(([a], [b]) => a - b)
+    .map(([place, isHeld]) => ({ binding: policy.bindings[place] as Binding, isHeld }))
 }
 
-/** What a caller has under the name of a claim: the values `holds` would find. */
+/** May a caller have values of this claim that nobody knows of? */
+const isIncomplete = ({ unknownClaims, partialClaims }: Principal, claim: string): boolean =>
+  unknownClaims.has(claim) || partialClaims?.has(claim) === true
+
+/** What a caller has under the name of a claim. */
 function valuesOf(principal: Principal, claim: string): readonly string[] {
   switch (claim) {
     case 'sub':
@@ -197,8 +204,11 @@ function valuesOf(principal: Principal, claim: string): readonly string[] {
     case 'groups':
     case 'roles':
     case 'permissions':
-      return [...principal[claim]]
+      // A list that is known to be incomplete is no list, whatever is in it.
+      return principal.unknownClaims.has(claim) ? [] : [...principal[claim]]
     default:
+      if (principal.unknownClaims.has(claim)) return []
+      // A claim that is one string is one value, not words: a group may have spaces in its name.
       return words(Object.hasOwn(principal.claims, claim) ? principal.claims[claim] : undefined, 'whole')
   }
 }
@@ -244,32 +254,6 @@ function barOf(permission: Permission, principal: Principal): Bar | undefined {
   return permission.scopes.every((scope) => principal.scopes.has(scope))
     ? undefined
     : { by: 'scope_missing', scopes: permission.scopes }
-}
-
-function holds(principal: Principal, { claim, value }: Binding): boolean {
-  switch (claim) {
-    case 'sub':
-      return principal.subject === value
-    case 'client':
-      return principal.client === value
-    case 'scope':
-      return principal.scopes.has(value)
-    case 'tenant':
-      return principal.tenant === value
-    case 'kind':
-      return principal.kind === value
-    case 'groups':
-    case 'roles':
-    case 'permissions':
-      // A list that is known to be incomplete is no list, whatever is in it.
-      return !principal.unknownClaims.has(claim) && principal[claim].has(value)
-    default: {
-      if (principal.unknownClaims.has(claim)) return false
-      const held = Object.hasOwn(principal.claims, claim) ? principal.claims[claim] : undefined
-      // A claim that is one string is one value, not words: a group may have spaces in its name.
-      return words(held, 'whole').includes(value)
-    }
-  }
 }
 
 const singular = { tools: 'tool', prompts: 'prompt', resources: 'resource' } as const

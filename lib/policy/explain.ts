@@ -3,7 +3,7 @@ import type { Principal } from '../identity/principal.ts'
 import type { Target } from '../mcp/methods.ts'
 import type { Condition, ConditionContext, ConditionTargetKind } from './condition.ts'
 import { type Circumstances, decide, type Grants, grantsOf, type Verdict } from './decide.ts'
-import { indexBindings, type Binding, type Deny, type NameKind, type Permission, type Policy } from './policy.ts'
+import { type Binding, type Deny, type NameKind, type Permission, type Policy, withBindings } from './policy.ts'
 
 /** What can be asked about by name: a call of a tool, a prompt, a resource's URI. */
 export type NamedTarget = Extract<Target, { readonly kind: 'tool' | 'prompt' | 'resource' }>
@@ -112,10 +112,7 @@ const kinds: Readonly<Record<NameKind, ConditionTargetKind>> = {
 /** Asks the one function that knows, with a policy that has nothing but this binding. */
 function bindingSaid(principal: Principal, policy: Policy, binding: Binding): BindingAnswer['said'] {
   if (binding.issuer !== undefined && binding.issuer !== principal.issuer) return 'other_issuer'
-  if (
-    grantsOf(principal, { ...policy, bindings: [binding], bindingsByClaim: indexBindings([binding]) }).roles.length > 0
-  )
-    return 'matches'
+  if (grantsOf(principal, withBindings(policy, [binding])).roles.length > 0) return 'matches'
   return principal.unknownClaims.has(binding.claim) ? 'claim_unknown' : 'no_match'
 }
 

@@ -1,6 +1,7 @@
 /** Pins: which definition of each tool somebody has approved, and how a definition is told from another. */
 import { createHash } from 'node:crypto'
 import { isObject, type Json } from '../mcp/message.ts'
+import { isRecord } from '../is-record.ts'
 
 /**
  * An approval.
@@ -141,6 +142,3 @@ export function pinsDocument(pins: Pins): { readonly tools: ReadonlyMap<string, 
     ),
   }
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -208,13 +208,22 @@ export function compilePolicy(config: PolicyConfig, compile: CompileCondition = 
   }
 }
 
+/** The policy with other bindings in place of its own. */
+export const withBindings = (policy: Policy, bindings: readonly Binding[]): Policy => ({
+  ...policy,
+  bindings,
+  bindingsByClaim: indexBindings(bindings),
+})
+
 /** Places of bindings, by claim and value. */
-export function indexBindings(bindings: readonly Binding[]): Policy['bindingsByClaim'] {
+function indexBindings(bindings: readonly Binding[]): Policy['bindingsByClaim'] {
   const index = new Map<string, Map<string, number[]>>()
   for (const [place, { claim, value }] of bindings.entries()) {
     const byValue = index.get(claim) ?? new Map<string, number[]>()
     index.set(claim, byValue)
-    byValue.set(value, [...(byValue.get(value) ?? []), place])
+    const places = byValue.get(value) ?? []
+    places.push(place)
+    byValue.set(value, places)
   }
   return index
 }
@@ -236,13 +245,12 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     if (found) return found
     // What takes away is not escaped by another spelling; what opens is compared as it is.
     const spellings = kind === 'resources' ? [...new Set([name, withLowerHost(name)])] : [name]
-    const means = <T extends Targets>(rules: Near<T>): readonly T[] => [
-      ...new Set(spellings.flatMap((spelling) => rules(kind, spelling).filter((rule) => rule[kind](spelling)))),
-    ]
     const candidates: Candidates = {
       permissions: nearPermissions(kind, name).filter((permission) => permission[kind](name)),
       denies: denies.filter((rule) => rule[kind](name)),
-      isHighRisk: means(nearPermissions).some(({ isHighRisk }) => isHighRisk),
+      isHighRisk: spellings.some((spelling) =>
+        nearPermissions(kind, spelling).some((permission) => permission.isHighRisk && permission[kind](spelling)),
+      ),
     }
     // Long names are seldom asked for twice, and anybody can invent them.
     if (name.length > maxRememberedLength) return candidates

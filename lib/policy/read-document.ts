@@ -1,5 +1,6 @@
 /** A policy document, as a file has it: every member known, everything of its type. */
 import type { PolicyConfig } from './policy.ts'
+import { isRecord } from '../is-record.ts'
 
 export type DocumentReading =
   { readonly ok: true; readonly policy: PolicyConfig } | { readonly ok: false; readonly faults: readonly string[] }
@@ -79,6 +80,3 @@ export function readPolicyDocument(value: unknown): DocumentReading {
     policy: { permissions, roles, bindings, ...(deny?.length ? { deny } : {}), ...(labels ? { labels } : {}) },
   }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

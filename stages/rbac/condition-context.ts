@@ -1,10 +1,10 @@
 /** What conditions are asked about: the caller, the call and the moment, as plain data. */
-import { createHash } from 'node:crypto'
 import type { Call } from '../../lib/context/call.ts'
 import type { Principal } from '../../lib/identity/principal.ts'
 import { isObject, type Json } from '../../lib/mcp/message.ts'
 import type { Target } from '../../lib/mcp/methods.ts'
-import type { ConditionContext } from '../../lib/policy/condition.ts'
+import { sessionDigest } from '../../lib/mcp/session-id.ts'
+import { conditionCaller, type ConditionContext } from '../../lib/policy/condition.ts'
 
 const known = new WeakMap<Principal, Pick<ConditionContext, 'principal' | 'agent'>>()
 
@@ -44,7 +44,7 @@ export function conditionContext(
         }),
       ),
     },
-    session: { id: typeof session === 'string' ? createHash('sha256').update(session).digest('hex').slice(0, 16) : '' },
+    session: { id: typeof session === 'string' ? sessionDigest(session) : '' },
   }
 }
 
@@ -69,23 +69,7 @@ function argumentsOf(call: Call, target: Target): Json | undefined {
 function who(principal: Principal): Pick<ConditionContext, 'principal' | 'agent'> {
   let found = known.get(principal)
   if (!found) {
-    found = {
-      principal: {
-        id: principal.id,
-        kind: principal.kind,
-        issuer: principal.issuer,
-        tenant: principal.tenant,
-        subject: principal.subject,
-        name: principal.name,
-        scopes: [...principal.scopes],
-        roles: [...principal.roles],
-        groups: [...principal.groups],
-        permissions: [...principal.permissions],
-        claims: principal.claims,
-        unknownClaims: [...principal.unknownClaims, ...(principal.partialClaims ?? [])],
-      },
-      agent: { id: principal.client ?? '', actors: principal.actors },
-    }
+    found = conditionCaller(principal)
     known.set(principal, found)
   }
   return found

@@ -18,6 +18,7 @@ import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
 import { opensSession } from '../../lib/context/may-open.ts'
 import { withoutMembers } from '../../lib/mcp/edit-message.ts'
 import { isNameable, type Target } from '../../lib/mcp/methods.ts'
+import { isSessionId } from '../../lib/mcp/session-id.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
 import { takenFrom, tasksExtension } from '../../lib/mcp/trim-capabilities.ts'
@@ -224,7 +225,7 @@ async function bound(
 ): Promise<StageEnd> {
   const plain = json(offering(replaceId(answer.bytes, idRaw, answer.node), 'server', call))
   if (session === undefined) return { answer: plain }
-  if (typeof session !== 'string' || !/^[\x21-\x7e]{1,256}$/.test(session)) {
+  if (typeof session !== 'string' || !isSessionId(session)) {
     return { refuse: { why: 'list_unreadable', because: 'session_id' } }
   }
   const withSession = { answer: { ...plain, headers: { ...plain.headers, 'mcp-session-id': session } } }
