@@ -15,7 +15,7 @@ import type { ArgumentEdits, Binding, NameKind, Permission, Policy } from './pol
  * @property scopes  with `scope_missing`: what a token would have to be granted for this
  */
 export type Verdict =
-  | { readonly allow: true; readonly rule: string; readonly edits?: ArgumentEdits }
+  | { readonly allow: true; readonly rule: string; readonly edits?: ArgumentEdits; readonly isHighRisk?: true }
   | {
       readonly allow: false
       readonly reason: DenialReason
@@ -310,7 +310,12 @@ function granted(
     const edits = editsOf(opening)
     return edits === 'conflict'
       ? denied('edits_conflict', tried)
-      : { allow: true, rule: first.name, ...(edits ? { edits } : {}) }
+      : {
+          allow: true,
+          rule: first.name,
+          ...(edits ? { edits } : {}),
+          ...(about.isHighRisk ? { isHighRisk: true } : {}),
+        }
   }
   // What the caller can do something about comes first.
   const barred = about.permissions

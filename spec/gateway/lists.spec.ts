@@ -186,7 +186,7 @@ describe.skipIf(skipReason)('lists', () => {
       async () => {
         const records = await readRecords(gateway.auditDir)
         const admission = records.findLast((record) => record.type === 'admission' && record.target === target)
-        return records.find(({ type, call }) => type === 'outcome' && call === admission?.call)
+        return records.find(({ type, call }) => (type === 'list' || type === 'outcome') && call === admission?.call)
       },
       (outcome) => outcome !== undefined,
     )

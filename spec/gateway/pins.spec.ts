@@ -124,7 +124,7 @@ class Pinned {
     const admission = await this.record(
       ({ type, target, route: on }) => type === 'admission' && target === 'list of tools' && on === route,
     )
-    return this.record(({ type, call }) => type === 'outcome' && call === admission.call)
+    return this.record(({ type, call }) => type === 'list' && call === admission.call)
   }
 
   async #session(gateway: GatewayUnderTest, as: 'alice' | 'bob'): Promise<string> {
