@@ -1,5 +1,4 @@
 /** Rules with conditions, deny rules, policies in files, shadows: what they say of a call, they say of a list. */
-import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
