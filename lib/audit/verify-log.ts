@@ -194,7 +194,8 @@ export class LogVerifier {
         if (call !== undefined) this.#resolved.add(call)
         break
       case 'key':
-        this.#readKey(record, at)
+        // Without an epoch it is of keys that verify tokens.
+        if (record.epoch !== undefined) this.#readKey(record, at)
         break
       case 'peer_head':
         this.#peerHeads.push({
@@ -205,7 +206,11 @@ export class LogVerifier {
         })
         break
       case 'fault':
-        this.#warnings.push(`record ${at}: the disk failed: ${textOf(record.because).slice(0, 200)}`)
+        if (record.what === 'rollback')
+          this.#fault(
+            `record ${at}: the trail was put back to an earlier state: ${textOf(record.because).slice(0, 200)}`,
+          )
+        else this.#warn(`record ${at}: the disk failed: ${textOf(record.because).slice(0, 200)}`)
         break
       case 'stop':
         this.#isStopped = true
