@@ -116,7 +116,10 @@ export class Recorders {
     if (this.#lastSaid.get(about) === said) return
     this.#lastSaid.set(about, said)
     const config = this.#byRoute.get(route)
-    if (config) { this.#write(config, event); return; }
+    if (config) {
+      this.#write(config, event)
+      return
+    }
     const early = this.#early.get(route) ?? []
     if (early.length < maxEarly) early.push(event)
     this.#early.set(route, early)

@@ -190,6 +190,10 @@ export class LogVerifier {
       case 'list':
         if (call === undefined || !this.#open.delete(call)) this.#orphans++
         break
+      // Admitted and not let through: the disk was too slow to say that the record was on it.
+      case 'refusal':
+        if (call !== undefined) this.#open.delete(call)
+        break
       case 'resolution':
         if (call !== undefined) this.#resolved.add(call)
         break
