@@ -13,9 +13,22 @@ export const genesis: ChainHead = { seq: 1, prev: '0'.repeat(64) }
 /** Puts an event at the head of a chain: the line without its line feed, and the head after it. */
 export function link(head: ChainHead, event: object): { readonly line: string; readonly next: ChainHead } {
   // JSON.stringify escapes lone surrogates, so the line is always valid UTF-8.
-  const line = JSON.stringify({ v: 1, seq: head.seq, prev: head.prev, ...event })
+  const line = JSON.stringify({ v: 1, seq: head.seq, prev: head.prev, ...event }).replace(steering, escaped)
   return { line, next: { seq: head.seq + 1, prev: hashOf(line) } }
 }
+
+/**
+ * What JSON leaves as it is, though a terminal obeys it or a reader takes it for the end of a line: DEL and the C1 controls
+ * (U+009B begins a command), marks that turn the writing round, and the two Unicode line ends.
+ */
+const steering = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** The same character for whoever reads the JSON. */
+const escaped = (character: string): string =>
+  Array.from({ length: character.length }, (_, at) => {
+    const unit = character.charCodeAt(at).toString(16)
+    return `\\u${unit.padStart(4, '0')}`
+  }).join('')
 
 export const hashOf = (line: string): string => createHash('sha256').update(line).digest('hex')
 
