@@ -103,7 +103,8 @@ describe.skipIf(skipReason)('ways around', () => {
   /** Sends a message that has to be stopped: the server hears nothing of it, and the record says why. */
   async function stopped(door: Door, request: SendOptions, reason: string): Promise<Sent> {
     const [heard, before] = [seenBy[door.route].requests.length, (await readStops(gateway.auditDir)).length]
-    const sent = await ask(door, request)
+    // What gets through all the same is answered at once: a stream would have no end.
+    const sent = await answered(door, {}, () => ask(door, request))
     const stops = (await readStops(gateway.auditDir)).slice(before)
     expect({ request, reasons: stops.map((stop) => stop.reason) }).toEqual({ request, reasons: [reason] })
     expect({ request, heard: seenBy[door.route].requests.length }).toEqual({ request, heard })
@@ -129,7 +130,7 @@ describe.skipIf(skipReason)('ways around', () => {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<T> {
     seenBy[route].instead = ({ body }) => {
-      const { id } = JSON.parse(body.toString()) as { id: unknown }
+      const { id } = JSON.parse(body.toString() || '{}') as { id?: unknown }
       return {
         status: 200,
         headers: { 'content-type': 'application/json', ...headers },
