@@ -1,7 +1,14 @@
 /** What is switched off is not offered: the handshake is trimmed on both sides, and the methods are denied. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readStops } from '../support/audit-trail.ts'
-import { call, type GatewayUnderTest, rpc, skipReason, startGatewayUnderTest } from '../support/gateway-under-test.ts'
+import {
+  call,
+  type GatewayUnderTest,
+  modern,
+  rpc,
+  skipReason,
+  startGatewayUnderTest,
+} from '../support/gateway-under-test.ts'
 import { changeOauth, changeRbac } from '../support/oauth-settings.ts'
 import { RecordingUpstream } from '../support/recording-upstream.ts'
 
@@ -41,7 +48,9 @@ describe.skipIf(skipReason)('a handshake', () => {
       upstream.stepInto(config, 'jira-mcp')
       upstream.stepInto(config, 'everything-mcp')
       changeRbac(config, (settings) => {
-        if (settings.permissions['jira:read']) settings.switched_off = ['sampling', 'logging', 'completions']
+        settings.switched_off = settings.permissions['jira:read']
+          ? ['sampling', 'logging', 'completions']
+          : ['elicitation', 'roots']
       })
       changeOauth(config, (settings, { name }) => {
         if (name === 'mcp-gateway') settings.bind_sessions = false
@@ -75,8 +84,32 @@ describe.skipIf(skipReason)('a handshake', () => {
       session: 'one-for-all',
     })
     const { client, server } = await open('everything')
-    expect(Object.keys(client)).toEqual(['sampling', 'elicitation', 'roots', 'experimental'])
+    expect(Object.keys(client)).toEqual(['sampling', 'experimental'])
     expect(Object.keys(server)).toEqual(['tools', 'logging', 'completions', 'prompts'])
+  })
+
+  it('nor says a client of 2026-07-28 that it can, request by request', async () => {
+    const metaOf = async (route: string, tool: string): Promise<Record<string, unknown>> => {
+      const { headers = {}, json } = modern('tools/call', { name: tool, arguments: {} }, tool)
+      const message = json as { params: { _meta: Record<string, unknown> } }
+      Object.assign(message.params._meta, {
+        'io.modelcontextprotocol/clientCapabilities': offered,
+        'io.modelcontextprotocol/logLevel': 'debug',
+      })
+      expect((await gateway.send(route, { as: 'alice', json, headers })).status).toBe(200)
+      const heard = upstream.requests.at(-1)?.body.toString() ?? '{}'
+      return (JSON.parse(heard) as typeof message).params._meta
+    }
+    const jira = await metaOf('jira', 'get_issue')
+    expect(jira['io.modelcontextprotocol/clientCapabilities']).toEqual({
+      elicitation: { form: {} },
+      roots: { listChanged: true },
+      experimental: { x: 1 },
+    })
+    expect(jira).not.toHaveProperty(['io.modelcontextprotocol/logLevel'])
+    const everything = await metaOf('everything', 'echo')
+    expect(everything['io.modelcontextprotocol/clientCapabilities']).toEqual({ sampling: {}, experimental: { x: 1 } })
+    expect(everything['io.modelcontextprotocol/logLevel']).toBe('debug')
   })
 
   it('and their methods are denied where they are tried all the same', async () => {
