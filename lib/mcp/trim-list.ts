@@ -5,7 +5,8 @@ import { type JudgedKeys, judgedKeys, lookAlikeOf } from './look-alike.ts'
 import type { ListAnswer } from './read-answer.ts'
 import { excerpt } from './read-refusal.ts'
 import { idNodeOf } from './replace-id.ts'
-import { type Splice, spliced } from './splice.ts'
+import { cutsOf, type Part, type Splice, spliced } from './splice.ts'
+import { type IsGone, schemaCuts } from './trim-schema.ts'
 
 /** The lists that are trimmed. */
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'resource_templates'
@@ -68,12 +69,13 @@ const resultKeys = judgedKeys(...otherLists, 'nextCursor', 'cacheScope', 'ttlMs'
  * Refused is what the gateway does not understand, because a client might: no list or not an array, a second list, an
  * entry without what names it, one name twice among tools or prompts, keys that some client takes for one of these.
  *
- * @param keep asked once for each entry, in order
+ * @param keep asked once for each entry, in order; of a tool it may say which arguments the reader cannot give: those are
+ *             taken out of its `inputSchema`
  */
 export function trimList(
   answer: Extract<ListAnswer, { kind: 'result' }>,
   of: ListKind,
-  keep: (entry: ListEntry) => boolean,
+  keep: (entry: ListEntry) => boolean | { readonly isGone: IsGone },
   options: TrimOptions,
 ): Trimmed {
   const members = membersOf(answer.result)
@@ -81,7 +83,8 @@ export function trimList(
   const fault = resultFault(members, member)
   if (fault) return { ok: false, refusal: fault }
   const list = valueOf(members, member) as JsonNode
-  const entries: { readonly node: JsonNode; readonly isKept: boolean }[] = []
+  const entries: Part[] = []
+  const schemas: Splice[] = []
   const kept: string[] = []
   const withheld: string[] = []
   const seen = new Set<string>()
@@ -92,13 +95,15 @@ export function trimList(
     if (typeof name !== 'string') return { ok: false, refusal: name }
     if (isUnique && seen.has(name)) return { ok: false, refusal: { why: 'entry_twice', name: excerpt(name) } }
     seen.add(name)
-    const isKept = keep({ [named]: name, node })
-    entries.push({ node, isKept })
+    const said = keep({ [named]: name, node })
+    const isKept = said !== false
+    entries.push({ start: node.start, end: node.end, isKept })
+    if (of === 'tools' && typeof said === 'object') schemas.push(...schemaCuts(node, said.isGone))
     ;(isKept ? kept : withheld).push(name)
   }
   const id = idNodeOf(answer.node)
   const ownId = id && options.idRaw !== undefined ? [{ start: id.start, end: id.end, text: options.idRaw }] : []
-  const splices = [...cutsOf(list, entries), ...cacheSplices(answer.result, members, options), ...ownId]
+  const splices = [...cutsOf(list, entries), ...schemas, ...cacheSplices(answer.result, members, options), ...ownId]
   return { ok: true, bytes: spliced(answer.bytes, splices), kept, withheld }
 }
 
@@ -131,22 +136,6 @@ function nameOf(
     else unrelated.add(key)
   }
   return name ?? { why: 'entry_unnamed', where, member: named }
-}
-
-/** With an entry goes one comma: the one before it, or where all before it went, everything up to the next that stays. */
-function cutsOf(list: JsonNode, entries: readonly { readonly node: JsonNode; readonly isKept: boolean }[]): Splice[] {
-  const first = entries[0]
-  const firstKept = entries.findIndex((entry) => entry.isKept)
-  if (!first) return []
-  if (firstKept === -1) return [{ start: list.start, end: list.end, text: '[]' }]
-  const cuts: Splice[] = []
-  if (firstKept > 0) cuts.push({ start: first.node.start, end: (entries[firstKept] ?? first).node.start, text: '' })
-  let end = 0
-  for (const { node, isKept } of entries.slice(firstKept)) {
-    if (!isKept) cuts.push({ start: end, end: node.end, text: '' })
-    end = node.end
-  }
-  return cuts
 }
 
 const valueOf = (members: readonly JsonMember[], key: string): JsonNode | undefined =>

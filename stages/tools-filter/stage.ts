@@ -22,7 +22,9 @@ import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
 import { trimOffer, withoutSwitchedOff } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
+import type { IsGone } from '../../lib/mcp/trim-schema.ts'
 import { type Circumstances, decide, type DenialReason, type Grants, type Verdict } from '../../lib/policy/decide.ts'
+import type { ArgumentEdits } from '../../lib/policy/policy.ts'
 import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
@@ -165,7 +167,7 @@ async function trimmed(
   const judged: JudgedDefinition[] = []
   const reasons: Record<string, number> = {}
   const refusedOutside = await outsideNos(call, answer, of, grants, limits)
-  const keep = (entry: ListEntry): boolean => {
+  const keep: Parameters<typeof trimList>[2] = (entry) => {
     const definition = of === 'tools' ? pins?.judge({ name: entry.name ?? '', node: entry.node }) : undefined
     if (definition) judged.push(definition)
     // What counts is the definition in this list, whatever was in the one before.
@@ -175,7 +177,8 @@ async function trimmed(
     const no = own.allow ? refusedOutside.get(nameOf(target)) : undefined
     const verdict = no ? ({ allow: false, reason: no, rulesTried: [] } as const) : own
     if (!verdict.allow) reasons[verdict.reason] = (reasons[verdict.reason] ?? 0) + 1
-    return verdict.allow && isNameable(nameOf(target), 'name' in target ? 'name' : 'uri')
+    if (!verdict.allow || !isNameable(nameOf(target), 'name' in target ? 'name' : 'uri')) return false
+    return verdict.edits ? { isGone: goneIn(verdict.edits) } : true
   }
   const list = trimList(answer, of, keep, limits)
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
@@ -245,6 +248,12 @@ async function bound(
     throw error
   }
   return withSession
+}
+
+/** Arguments are removed in whatever case they come, and forced under the very name. */
+function goneIn({ force, remove }: ArgumentEdits): IsGone {
+  const removed = new Set(remove.map((name) => name.toLowerCase()))
+  return (argument) => Object.hasOwn(force, argument) || removed.has(argument.toLowerCase())
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */
