@@ -6,6 +6,7 @@ import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
 import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
+import { responseOf } from './read-response.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
 /**
@@ -50,6 +51,7 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
       admission: call.admission.seq,
       ...(call.sentDigest === undefined ? {} : { sent_body_sha256: call.sentDigest }),
       ...seen,
+      ...responseOf(call, serialized),
       ...(call.listed
         ? {
             returned: call.listed.kept.length,
