@@ -37,7 +37,7 @@ export function responseOf(call: Call, serialized: unknown): JsonObject {
   return {
     body_watched: isEnded ? true : 'cut',
     body_bytes: tapped.bytes,
-    ...(idRaw === undefined ? {} : outcomeOf(answer, answers, isEnded && tapped.found <= answers.length)),
+    ...(idRaw === undefined ? {} : outcomeOf(answer, answers, isEnded && isAllKept(tapped))),
     ...(tapped.kind === 'body'
       ? digestOfBody(tapped)
       : answer
@@ -63,11 +63,14 @@ interface Answer {
   readonly isWhole: boolean
 }
 
+/** Of a stream: are all events that may be an answer among the pieces? */
+const isAllKept = ({ kind, found, pieces }: TappedResponse): boolean => kind === 'body' || found <= pieces.length
+
 /** @param isAllSeen whatever may be an answer is among these */
 function outcomeOf(answer: Answer | undefined, answers: readonly Answer[], isAllSeen: boolean): JsonObject {
   if (answer?.outcome === 'error')
     return { rpc_outcome: 'error', ...(answer.code === undefined ? {} : { rpc_error_code: answer.code }) }
-  if (answer) return { rpc_outcome: answer.outcome as string }
+  if (answer) return { rpc_outcome: answer.outcome ?? 'unknown' }
   const isNone = isAllSeen && answers.every(({ outcome, id }) => outcome === undefined || id !== undefined)
   return { rpc_outcome: isNone ? 'none' : 'unknown' }
 }
@@ -166,8 +169,8 @@ function hasEnded(tapped: TappedResponse, call: Call, serialized: unknown): bool
 
 function digestOfBody({ pieces: [piece], hasEnded }: TappedResponse): JsonObject {
   if (!piece) return {}
-  const isAllKept = piece.size === piece.head.length + piece.tail.length
-  return digestOf(isAllKept ? Buffer.concat([piece.head, piece.tail]) : piece.head, isAllKept && hasEnded, 'whole')
+  const isWhole = piece.size === piece.head.length + piece.tail.length
+  return digestOf(isWhole ? Buffer.concat([piece.head, piece.tail]) : piece.head, isWhole && hasEnded, 'whole')
 }
 
 function digestOf(bytes: Buffer, isWhole: boolean, whole: 'whole' | 'message'): JsonObject {

@@ -253,6 +253,11 @@ describe('an answer that broke off', () => {
       body_bytes: 0,
       rpc_outcome: 'none',
     })
+    expect(responseOf(asked(), log([], { found: 1, status: 202 }))).toEqual({
+      body_watched: true,
+      body_bytes: 0,
+      rpc_outcome: 'none',
+    })
     expect(responseOf(asked('1', 'x', 'HEAD'), log([], { ended: false }))).toMatchObject({ body_watched: true })
   })
 })
