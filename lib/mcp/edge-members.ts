@@ -3,7 +3,7 @@
  *
  * Only the members of the object and of the objects right inside it are looked at. The text is taken for valid JSON, which
  * makes both directions certain: a quotation mark outside a string opens one whichever way it is met, and one inside it ends
- * it unless an odd number of backslashes stands before it.
+ * it unless an odd number of backslashes stands before it. After 4,096 tokens from either side no more is read.
  */
 
 /**
@@ -17,6 +17,8 @@ export interface EdgeMember {
   readonly raw?: string
 }
 
+const maxTokens = 4096
+
 const token = /\s*("[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}:,]|[^\s[\]{}:,"]+)/sy
 
 /** The members that begin in the first bytes of an object, in their order. @param text bytes as latin1 */
@@ -25,7 +27,9 @@ export function membersFromStart(text: string): EdgeMember[] {
   const open: { readonly isObject: boolean; readonly name: string | undefined }[] = []
   let name: string | undefined
   token.lastIndex = 0
-  for (let raw = token.exec(text)?.[1]; raw !== undefined; raw = token.exec(text)?.[1]) {
+  for (let count = 0; count < maxTokens; count++) {
+    const raw = token.exec(text)?.[1]
+    if (raw === undefined) break
     const here = open.at(-1)
     if (raw === ':') continue
     if (raw === '}' || raw === ']' || raw === ',') {
@@ -58,7 +62,9 @@ export function membersFromEnd(text: string): EdgeMember[] {
   let value: Omit<EdgeMember, 'in' | 'name'> | undefined
   let inner: readonly EdgeMember[] = []
   let isName = false
+  let count = 0
   for (const raw of tokensFromEnd(text)) {
+    if (count++ === maxTokens) break
     if (raw === '}' || raw === ']') {
       open.push({ isObject: raw === '}', waiting: [] })
       value = undefined

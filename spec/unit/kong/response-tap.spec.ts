@@ -41,7 +41,7 @@ describe('of a body', () => {
         expect(one?.head.equals(bytes.subarray(0, 16_384))).toBe(true)
         expect(one?.tail.equals(bytes.subarray(Math.max(16_384, bytes.length - 16_384)))).toBe(true)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 
@@ -108,7 +108,7 @@ describe('of an event stream', () => {
         expect(kept(bytes, [])).toEqual(expected)
         expect(readTapped(tap(byByte(bytes), sse))?.found).toBe(may.length)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 

@@ -77,6 +77,18 @@ describe('what came back', () => {
     expect(responseOf(asked(), serialized)).toEqual({ body_watched: false })
   })
 
+  it('claims nothing where what was kept is not to be had', () => {
+    const lost = { mcp: { response: { tap: 1, kind: 'body', bytes: 9, ended: true, found: 1, pieces: 1 } } }
+    for (const kept of [undefined, '', 'x', '1,2', '1,0,x', 7, 'a,b,c,d', ';;;']) {
+      expect(responseOf(asked(), withPieces(lost, kept))).toMatchObject({ body_watched: true, rpc_outcome: 'unknown' })
+    }
+    const broken = asked('not json')
+    expect(responseOf(broken, log([message({ result: {} })]))).toEqual({
+      body_watched: false,
+      body_not_watched: 'unreadable',
+    })
+  })
+
   it('says why nothing could be read', () => {
     expect(responseOf(asked(), log([], { kind: 'encoded', encoding: 'gzip' }))).toEqual({
       body_watched: false,
@@ -121,7 +133,17 @@ describe('what came back', () => {
     },
     { note: 'both', text: message({ result: {}, error: { code: 1 } }), is: { rpc_outcome: 'unknown' } },
     { note: 'the answer to another request', text: '{"id":2,"result":{}}', is: { rpc_outcome: 'none' } },
-    { note: 'an answer without id', text: '{"error":{"code":-32700,"message":"x"}}', is: { rpc_outcome: 'unknown' } },
+    {
+      note: 'an error without id',
+      text: '{"error":{"code":-32700,"message":"x"}}',
+      is: { rpc_outcome: 'error', rpc_error_code: -32700 },
+    },
+    {
+      note: 'an error to nobody',
+      text: '{"error":{"code":-32000,"message":"x"},"id":null}',
+      is: { rpc_outcome: 'error', rpc_error_code: -32000 },
+    },
+    { note: 'a result without id', text: '{"result":{}}', is: { rpc_outcome: 'none' } },
     { note: 'a request', text: message({ method: 'roots/list' }), is: { rpc_outcome: 'none' } },
     { note: 'a list', text: `[${message({ result: {} })}]`, is: { rpc_outcome: 'none' } },
     { note: 'what is no JSON', text: '<html>', is: { rpc_outcome: 'none' } },
@@ -138,8 +160,8 @@ describe('what came back', () => {
     { idRaw: '"1"', id: '1', is: 'none' },
     { idRaw: '1', id: '"1"', is: 'none' },
     { idRaw: '9007199254740993', id: '9007199254740993', is: 'result' },
-    { idRaw: '9007199254740993', id: '9007199254740992', is: 'none' },
-    { idRaw: '1', id: '1.0', is: 'none' },
+    { idRaw: '1', id: '1.0', is: 'result' },
+    { idRaw: '1', id: 'null', is: 'none' },
   ])('takes $id for the answer to $idRaw: $is', ({ idRaw, id, is }) => {
     expect(responseOf(asked(idRaw), log([`{"id":${id},"result":{}}`]))['rpc_outcome']).toBe(is)
   })
