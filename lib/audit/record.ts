@@ -9,6 +9,7 @@ import type { Target } from '../mcp/methods.ts'
 import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
 import { commit, saltOf } from './commitment.ts'
+import { responseOf } from './read-response.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
 /**
@@ -93,6 +94,7 @@ export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, se
         ? {}
         : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
       ...seen,
+      ...responseOf(call, serialized),
       ...(call.listed
         ? {
             returned: call.listed.kept.length,

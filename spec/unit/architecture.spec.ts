@@ -24,6 +24,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   yaml: ['cli', 'embedded/gateway', 'adapters/policy'],
   ioredis: ['adapters/redis'],
   'oidc-provider': ['embedded/idp'],
+  fengari: ['embedded/gateway/lua'],
   '@bufbuild/cel': ['adapters/cel'],
   '@bufbuild/re2': ['adapters/cel'],
 }
