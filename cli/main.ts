@@ -1,4 +1,5 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditShip } from './audit-ship.ts'
 import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   'policy what-can': policyWhatCan,
   'audit show': auditShow,
   'audit verify': auditVerify,
+  'audit ship': auditShip,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,
