@@ -135,6 +135,7 @@ async function openLane(
     latest: () => latest,
     writeStatus: writeAlone,
     async run() {
+      await writeAlone()
       const ended = await sender.run(giveUpMs)
       await writing
       await writeAlone()
