@@ -6,7 +6,7 @@ import type { SinkConfig } from './config.ts'
 import { type Cursor, type CursorFile, sha256 } from './cursor.ts'
 import type { AppendedFile } from './durable-file.ts'
 import { Sequence } from './sequence.ts'
-import type { Entry, Sent, Sink } from './sinks/sink.ts'
+import type { Confirmation, Entry, Sent, Sink } from './sinks/sink.ts'
 import type { StatusKeeper } from './status.ts'
 import { type TrailFiles, TrailGap, type TrailLine } from './trail-files.ts'
 
@@ -42,14 +42,20 @@ interface Batch {
   readonly after: Cursor
 }
 
-/** What was handed over, in the order of the trail, and not passed by the cursor yet. */
+/**
+ * What was handed over, in the order of the trail, and not passed by the cursor yet. Not the records themselves: those
+ * that have to be sent again are read again.
+ */
 interface Flight {
   state: 'pending' | 'confirmed' | 'lost'
+  because: string
   readonly settled: Promise<unknown>
-  readonly batch: Batch
+  readonly after: Cursor
+  readonly records: number
 }
 
 const pollMs = 200
+const heldMs = 60_000
 const blockedMs = 10_000
 const drainMs = 5_000
 
@@ -60,6 +66,8 @@ export class Sender {
   #current: string | undefined
   #sequence: Sequence
   #flight: Flight[] = []
+  /** What was not taken, to be tried again as it is for a while. */
+  #held: { readonly batch: Batch; readonly sinceMs: number } | undefined
   /** Records in a batch: halved to find the one that is refused, doubled when it was found. */
   #limit: number
   /** What `#limit` grows to: lowered where the receiver said so, and raised again a little at a time. */
@@ -119,7 +127,7 @@ export class Sender {
       await this.#waitForHead()
       return 'more'
     }
-    const batch = await this.#gather(isOnce ? 0 : config.batch.linger_ms)
+    const batch = this.#takeHeld() ?? (await this.#gather(isOnce ? 0 : config.batch.linger_ms))
     if (batch) {
       if (status.state === 'idle' || status.state === 'blocked') status.state = 'sending'
       await this.#deliver(batch)
@@ -135,6 +143,14 @@ export class Sender {
     this.#progressMs = this.#hands.nowMs()
     await this.#sleep(pollMs)
     return 'more'
+  }
+
+  /** After a minute it is made anew: what a sink makes of a record may depend on its age. */
+  #takeHeld(): Batch | undefined {
+    const held = this.#held
+    if (held && this.#hands.nowMs() - held.sinceMs < heldMs) return held.batch
+    this.#held = undefined
+    return undefined
   }
 
   /** The next lines that go the same way; undefined where there are none. Waits a little for a batch worth a request. */
@@ -214,6 +230,8 @@ export class Sender {
       (error: unknown): Sent => ({ what: 'again', because: messageOf(error), isConfig: true }),
     )
     const count = batch.entries.length
+    if (sent.what === 'again') this.#held ??= { batch, sinceMs: this.#hands.nowMs() }
+    else this.#held = undefined
     switch (sent.what) {
       case 'confirmed':
         if (sent.note !== undefined) this.#hands.log('warn', this.#hands.hide(sent.note))
@@ -295,14 +313,16 @@ export class Sender {
   }
 
   /** A batch is out of hand: with `confirmed`, when that says so; without, for good. */
-  #took(batch: Batch, confirmed?: Promise<boolean>): void {
+  #took(batch: Batch, confirmed?: Promise<Confirmation>): void {
     const flight: Flight = {
       state: confirmed ? 'pending' : 'confirmed',
-      settled: (confirmed ?? Promise.resolve(true)).then(
-        (isThere) => (flight.state = isThere ? 'confirmed' : 'lost'),
-        () => (flight.state = 'lost'),
-      ),
-      batch,
+      because: '',
+      settled: (confirmed ?? Promise.resolve<Confirmation>({ isThere: true })).then((said) => {
+        flight.state = said.isThere ? 'confirmed' : 'lost'
+        if (!said.isThere) flight.because = said.because
+      }),
+      after: batch.after,
+      records: batch.lines.length,
     }
     this.#flight.push(flight)
     this.#sent.set(batch.after.file, batch.after.offset)
@@ -316,26 +336,28 @@ export class Sender {
 
   /** Moves the cursor over what is confirmed. @returns false where something was lost, and sending went back */
   async #settle(): Promise<boolean> {
-    const { cursor, status, nowMs, log } = this.#hands
-    let last: Batch | undefined
+    const { cursor, status, nowMs } = this.#hands
+    let last: Cursor | undefined
     let records = 0
     // One move for all, but never from a file to the next but one: each is left in its turn.
     for (let head = this.#flight[0]; head?.state === 'confirmed'; head = this.#flight[0]) {
-      if (last && last.after.file !== head.batch.after.file) await cursor.move(last.after)
-      last = head.batch
-      records += head.batch.lines.length
+      if (last && last.file !== head.after.file) await cursor.move(last)
+      last = head.after
+      records += head.records
       this.#flight.shift()
     }
     if (last) {
-      await cursor.move(last.after)
+      await cursor.move(last)
       status.counts.confirmed += records
       status.confirmedAt = new Date(nowMs()).toISOString()
       this.#progressMs = nowMs()
     }
-    if (!this.#flight.some(({ state }) => state === 'lost')) return true
-    const again = this.#flight.reduce((sum, { batch }) => sum + batch.lines.length, 0)
+    const lost = this.#flight.find(({ state }) => state === 'lost')
+    if (!lost) return true
+    const again = this.#flight.reduce((sum, { records }) => sum + records, 0)
     status.counts.resent += again
-    log('warn', `${again} records were taken and not confirmed: sending them again`)
+    status.state = 'retrying'
+    this.#say('warn', `records were taken and not confirmed, and are sent again: ${lost.because}`, { resent: again })
     this.#goBack()
     this.#failures++
     status.counts.failures++
@@ -351,6 +373,7 @@ export class Sender {
   #goBack(): void {
     const { cursor, sink, files } = this.#hands
     this.#flight = []
+    this.#held = undefined
     this.#sent = new Map(cursor.progress)
     this.#current = cursor.cursor?.file
     this.#sequence = Sequence.after(cursor.cursor)
@@ -385,13 +408,13 @@ export class Sender {
   }
 
   /** Into the status always, into the log when it is something new or half a minute passed. */
-  #say(level: 'warn' | 'error', message: string): void {
+  #say(level: 'warn' | 'error', message: string, more?: object): void {
     const { hide, nowMs, status, log } = this.#hands
     const hidden = hide(message)
     status.lastError = { time: new Date(nowMs()).toISOString(), message: hidden }
     if (hidden === this.#lastSaid.message && nowMs() - this.#lastSaid.atMs < 30_000) return
     this.#lastSaid = { message: hidden, atMs: nowMs() }
-    log(level, hidden)
+    log(level, hidden, more)
   }
 
   #sleep(ms: number): Promise<void> {

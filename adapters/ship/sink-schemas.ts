@@ -115,6 +115,7 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
       client_key_file: text,
       facility: { type: 'integer', minimum: 0, maximum: 23, default: 13 },
       app_name: { type: 'string', pattern: '^[\\x21-\\x7e]{1,48}$', default: 'kong-mcp-suite' },
+      require_close_notify: flag(true),
       confirm_ms: { type: 'integer', minimum: 10, maximum: 600_000, default: 5_000 },
     },
     allOf: [

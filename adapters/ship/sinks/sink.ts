@@ -25,7 +25,7 @@ export type Prepared =
  * What became of a batch.
  *
  * - `confirmed`: the receiver has it
- * - `accepted`: it has taken it, and `confirmed` says later whether it has it; false means it must be sent again
+ * - `accepted`: it has taken it, and `confirmed` says later whether it has it; where not, it must be sent again
  * - `again`: try the same later; `afterMs` is what the receiver asked for. `isConfig`: nothing will change until somebody
  *   changes the configuration of one of the two
  * - `too_large`: try a smaller one
@@ -34,11 +34,13 @@ export type Prepared =
  */
 export type Sent =
   | { readonly what: 'confirmed'; readonly note?: string }
-  | { readonly what: 'accepted'; readonly confirmed: Promise<boolean> }
+  | { readonly what: 'accepted'; readonly confirmed: Promise<Confirmation> }
   | { readonly what: 'again'; readonly because: string; readonly afterMs?: number; readonly isConfig?: boolean }
   | { readonly what: 'too_large'; readonly because: string }
   | { readonly what: 'refused'; readonly because: string; readonly at?: number }
   | { readonly what: 'partly'; readonly because: string; readonly rejected: number }
+
+export type Confirmation = { readonly isThere: true } | { readonly isThere: false; readonly because: string }
 
 /**
  * A receiver.

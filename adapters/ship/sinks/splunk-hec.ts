@@ -10,7 +10,17 @@ import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import type { ReadRecord } from '../../../lib/audit/formats/read-line.ts'
 import { secretSource } from '../config.ts'
 import { type Answer, HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
-import { type Prepared, type Sent, type Sink, type SinkContext, flag, maybeText, number, text } from './sink.ts'
+import {
+  type Confirmation,
+  type Prepared,
+  type Sent,
+  type Sink,
+  type SinkContext,
+  flag,
+  maybeText,
+  number,
+  text,
+} from './sink.ts'
 
 /** Batches that wait for their acknowledgement at once; Splunk's own bound is far above. */
 const window = 32
@@ -22,7 +32,7 @@ const window = 32
  */
 interface Waiting {
   readonly sinceMs: number
-  readonly settle: (isThere: boolean) => void
+  readonly settle: (said: Confirmation) => void
 }
 
 export function splunkHecSink(context: SinkContext): Sink {
@@ -38,10 +48,10 @@ export function splunkHecSink(context: SinkContext): Sink {
   let timer: NodeJS.Timeout | undefined
 
   /** Everything that waits is lost; numbers of another channel mean nothing for a new one. */
-  const forget = (): void => {
+  const forget = (because: string): void => {
     channel = randomUUID()
     newestId = -1
-    for (const { settle } of waiting.values()) settle(false)
+    for (const { settle } of waiting.values()) settle({ isThere: false, because })
     waiting.clear()
   }
 
@@ -65,13 +75,14 @@ export function splunkHecSink(context: SinkContext): Sink {
     for (const [id, one] of waiting) {
       if (acks?.[String(id)] === true) {
         waiting.delete(id)
-        one.settle(true)
+        one.settle({ isThere: true })
       }
     }
     const [oldest] = waiting.values()
     // 400: this indexer does not know the channel, so it was not the one that took the events, or has forgotten them.
     const isForgotten = answer?.status === 400
-    if (isForgotten || (oldest && nowMs() - oldest.sinceMs > timeoutMs)) forget()
+    if (isForgotten) forget('the indexer does not know the channel')
+    else if (oldest && nowMs() - oldest.sinceMs > timeoutMs) forget(`no acknowledgement within ${timeoutMs} ms`)
   }
 
   const keepPolling = (): void => {
@@ -89,11 +100,12 @@ export function splunkHecSink(context: SinkContext): Sink {
       return { what: 'again', because: 'no ackId came back: the token has no indexer acknowledgement', isConfig: true }
     if (ackId <= newestId) {
       // Numbers only grow: this indexer was started anew, and what it had not indexed is gone.
-      forget()
-      return { what: 'again', because: 'the indexer counts from the beginning again' }
+      const because = 'the indexer counts from the beginning again: it was started anew'
+      forget(because)
+      return { what: 'again', because }
     }
     newestId = ackId
-    const confirmed = new Promise<boolean>((resolve) => waiting.set(ackId, { sinceMs: nowMs(), settle: resolve }))
+    const confirmed = new Promise<Confirmation>((resolve) => waiting.set(ackId, { sinceMs: nowMs(), settle: resolve }))
     keepPolling()
     return { what: 'accepted', confirmed }
   }
@@ -115,10 +127,10 @@ export function splunkHecSink(context: SinkContext): Sink {
       return refusalOf(answer, nowMs())
     },
     flush: () => undefined,
-    reset: forget,
+    reset: () => forget('sent again'),
     close() {
       clearTimeout(timer)
-      forget()
+      forget('the shipper stops')
       client.close()
     },
   }

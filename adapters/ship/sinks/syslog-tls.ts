@@ -1,9 +1,9 @@
 /**
  * Syslog over TLS (RFC 5425): messages of RFC 5424, each with its length in front (octet counting, RFC 6587 3.4.1).
  *
- * Syslog confirms nothing. What comes closest: after a few seconds the connection is closed in order, and when the
- * receiver closes its side it has read to the end. Only then is what went over it confirmed; whatever a connection that
- * broke may have eaten is sent again over the next.
+ * Syslog confirms nothing. What comes closest: after a few seconds the connection is closed in order, and the
+ * receiver, when it has read to the end, answers our close_notify with its own (RFC 5425 4.4: it must). Only then is what
+ * went over it confirmed; whatever a connection that ended in another way may have eaten is sent again over the next.
  */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -12,7 +12,8 @@ import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, textAt } from '../../../lib/audit/formats/read-line.ts'
 import { noAnswer } from '../http-post.ts'
-import { type Sink, type SinkContext, maybeText, number, text } from './sink.ts'
+import { TlsRecords, watchedSocket } from '../watched-socket.ts'
+import { type Confirmation, flag, type Sink, type SinkContext, maybeText, number, text } from './sink.ts'
 
 /** Batches on one connection before it has to be confirmed. */
 const window = 64
@@ -20,7 +21,7 @@ const window = 64
 /** @property settle what is to be told of each batch that went over it */
 interface Line {
   readonly socket: TLSSocket
-  readonly settle: ((isThere: boolean) => void)[]
+  readonly settle: ((said: Confirmation) => void)[]
   isEnding: boolean
   timer: NodeJS.Timeout | undefined
 }
@@ -33,17 +34,19 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
     const path = maybeText(config, name)
     return path === undefined ? undefined : readFileSync(path, 'utf8')
   }
+  const wantsCloseNotify = flag(config, 'require_close_notify')
   let line: Line | undefined
 
   const open = (): Promise<Line> =>
     new Promise((resolve, reject) => {
       const serverName = maybeText(config, 'server_name')
       const [ca, cert, key] = [fileOf('ca_file'), fileOf('client_cert_file'), fileOf('client_key_file')]
+      const records = new TlsRecords()
       const socket = connect({
-        host,
-        port,
-        // The name a certificate is checked against; an address is never sent as one (RFC 6066 3).
-        ...(serverName === undefined ? (isIP(host) === 0 ? { servername: host } : {}) : { servername: serverName }),
+        socket: watchedSocket(host, port, records),
+        // What a certificate is checked against. An address is never sent as a name (RFC 6066 3).
+        host: serverName ?? host,
+        ...(isIP(serverName ?? host) === 0 ? { servername: serverName ?? host } : {}),
         minVersion: 'TLSv1.2',
         ...(ca ? { ca } : {}),
         ...(cert && key ? { cert, key } : {}),
@@ -64,12 +67,23 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
       socket.once('close', () => {
         clearTimeout(opened.timer)
         if (line === opened) line = undefined
-        for (const settle of opened.settle) settle(hasReadAll && problem === undefined)
+        const said = confirmationOf(hasReadAll, records.endsInAlert, problem)
+        for (const settle of opened.settle) settle(said)
         reject(problem ?? new Error('the connection was closed'))
       })
       // A receiver has nothing to say; what it says is read, so that its end is seen.
       socket.resume()
     })
+
+  const confirmationOf = (hasReadAll: boolean, hasSaidSo: boolean, problem: Error | undefined): Confirmation => {
+    if (problem) return { isThere: false, because: problem.message }
+    if (!hasReadAll) return { isThere: false, because: 'the receiver closed the connection' }
+    // A process that dies closes its connections too, with what it had read and not kept.
+    if (hasSaidSo || !wantsCloseNotify) return { isThere: true }
+    const because =
+      'the receiver closed without close_notify (one that never sends it needs require_close_notify: false)'
+    return { isThere: false, because }
+  }
 
   const finish = (): void => {
     const ending = line
@@ -96,7 +110,7 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
       }
       const over = line
       if (over.socket.destroyed) return { what: 'again', because: 'the connection was closed' }
-      const confirmed = new Promise<boolean>((resolve) => over.settle.push(resolve))
+      const confirmed = new Promise<Confirmation>((resolve) => over.settle.push(resolve))
       over.timer ??= setTimeout(finish, confirmMs)
       const body = Buffer.concat(entries.map(({ payload }) => payload))
       if (!over.socket.write(body)) await drained(over.socket)

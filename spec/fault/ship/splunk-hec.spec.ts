@@ -107,7 +107,7 @@ describe('T33 HEC with acknowledgement', () => {
     await shipper.stop()
     // What came after the lost ones had arrived already, and came again: the last time, all are in order.
     expect(lastTimes(hec.records)).toEqual(ids(lines))
-    expect(shipper.logged.some(({ message }) => /were taken and not confirmed: sending them again/.test(message))).toBe(
+    expect(shipper.logged.some(({ message }) => /were taken and not confirmed, and are sent again/.test(message))).toBe(
       true,
     )
   })
