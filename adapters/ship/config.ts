@@ -67,7 +67,14 @@ export function readConfig(document: unknown): ReadConfig {
   }
 }
 
-const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false, useDefaults: true })
+const ajv = new Ajv({
+  allErrors: true,
+  strict: true,
+  strictTypes: false,
+  strictRequired: false,
+  useDefaults: true,
+  verbose: true,
+})
 
 /** Names become file names, labels and columns. */
 const nameSchema = { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,63}$' }
@@ -143,6 +150,8 @@ function faultOf(error: ErrorObject, place: string): string | undefined {
     '',
   )
   const { description } = error.parentSchema as { readonly description?: string }
+  // The branches of a choice; the choice itself says what it wants.
+  if (/\/(oneOf|anyOf)\/\d/.test(error.schemaPath)) return undefined
   // Of a header's name what is wrong is the name.
   if (error.propertyName !== undefined) return `${path}.${error.propertyName}: ${description ?? 'is no name for this'}`
   const within = (name: string): string => (path === '' ? name : `${path}.${name}`)

@@ -218,6 +218,9 @@ export class Sender {
     if (batch.to === 'archive') {
       await archive.append(this.#letters(batch))
       status.counts.older_than_18h += batch.lines.length
+      this.#say('warn', "records are older than Datadog's 18 hours: in the archive, not sent", {
+        archive: archive.path,
+      })
       this.#took(batch)
       return
     }

@@ -132,6 +132,26 @@ describe('what a connection that broke may have eaten', () => {
   })
 })
 
+describe('a connection that ended in order', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('is one whose close_notify was answered: %s', async (version) => {
+    await server.stop()
+    server.maxVersion = version
+    await server.start()
+    new TrailOnDisk(place.trail).append(5)
+    const { of } = await shipOnce(place, [sink])
+    expect(of('syslog')).toMatchObject({ ended: 'done', status: { counts: { confirmed: 5 } } })
+    await server.stop()
+    server.isRude = true
+    await server.start()
+    new TrailOnDisk(place.trail, Date.now() + 1_000).append(2)
+    const again = await shipOnce(place, [sink], { giveUpMs: 400 })
+    expect(again.of('syslog')).toMatchObject({ ended: 'gave_up', status: { records_behind: 2 } })
+    expect(again.of('syslog').status.last_error?.message).toMatch(/closed without close_notify/)
+    await shipOnce(place, [{ ...sink, require_close_notify: false }])
+    expect(JSON.parse(place.read('syslog.json'))).toMatchObject({ records_behind: 0 })
+  })
+})
+
 describe('the certificate', () => {
   it.each([
     { note: 'of an authority nobody trusts', change: { ca_file: undefined } },

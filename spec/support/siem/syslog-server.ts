@@ -1,6 +1,11 @@
 /** A syslog receiver over TLS that reads octet-counted messages strictly (RFC 5425 4.3), and can die in the middle. */
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
+
+interface Certificate {
+  readonly cert: string
+  readonly key: string
+}
 
 export class SyslogServer {
   readonly messages: string[] = []
@@ -12,10 +17,13 @@ export class SyslogServer {
   isDeaf = false
   #server: Server | undefined
   #port = 0
-  readonly #sockets = new Set<TLSSocket>()
-  readonly #certificate: { readonly cert: string; readonly key: string }
+  readonly #sockets = new Set<Socket>()
+  readonly #certificate: Certificate
+  maxVersion: 'TLSv1.2' | 'TLSv1.3' = 'TLSv1.3'
+  /** Ends its side without a word of TLS. */
+  isRude = false
 
-  constructor(certificate: { readonly cert: string; readonly key: string }) {
+  constructor(certificate: Certificate) {
     this.#certificate = certificate
   }
 
@@ -25,8 +33,14 @@ export class SyslogServer {
 
   async start(): Promise<this> {
     const { cert, key } = this.#certificate
-    const server = createServer({ cert, key, pauseOnConnect: false }, (socket) => this.#serve(socket))
+    const server = createServer({ cert, key, maxVersion: this.maxVersion, allowHalfOpen: true }, (socket) =>
+      this.#serve(socket),
+    )
     server.on('tlsClientError', () => undefined)
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+    })
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve))
     this.#server = server
     this.#port = (server.address() as AddressInfo).port
@@ -42,13 +56,15 @@ export class SyslogServer {
 
   #serve(socket: TLSSocket): void {
     this.connections++
-    this.#sockets.add(socket)
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#sockets.delete(socket))
     if (this.isDeaf) {
       socket.pause()
       return
     }
+    socket.on('end', () => {
+      if (this.isRude) socket.destroy()
+      else socket.end()
+    })
     let rest = Buffer.alloc(0)
     let here = 0
     socket.on('data', (chunk: Buffer) => {
