@@ -67,9 +67,11 @@ async function run(config: ShipConfig, giveUpMs: number | undefined): Promise<nu
     for (const [sink, { ended: how, status }] of ended) {
       if (giveUpMs === undefined) continue
       const said = { done: 'everything was sent', stopped: 'stopped', blocked: 'blocked', gave_up: 'gave up' }[how]
+      const { dead_letters } = status.counts
+      const dead = dead_letters > 0 ? `; ${dead_letters} in the dead letters` : ''
       const more = status.last_error && how !== 'done' ? `: ${status.last_error.message}` : ''
       console.log(
-        `${sink}: ${said}, ${status.counts.confirmed} records now, ${status.records_behind ?? '?'} left${more}`,
+        `${sink}: ${said}, ${status.counts.confirmed} records now, ${status.records_behind ?? '?'} left${dead}${more}`,
       )
     }
     const isGood = [...ended.values()].every(

@@ -237,6 +237,7 @@ export class Sender {
     else this.#held = undefined
     switch (sent.what) {
       case 'confirmed':
+        this.#confirmed()
         if (sent.note !== undefined) this.#hands.log('warn', this.#hands.hide(sent.note))
         this.#went()
         this.#took(batch)
@@ -305,14 +306,17 @@ export class Sender {
 
   /** The receiver takes records. */
   #went(): void {
-    this.#failures = 0
     this.#refusedInRow = 0
     this.#ceiling = Math.min(this.#hands.config.batch.records, this.#ceiling + Math.ceil(this.#ceiling / 16))
     this.#limit = Math.min(this.#ceiling, this.#limit * 2)
-    if (this.#hands.status.state === 'retrying') {
-      this.#hands.status.state = 'sending'
-      this.#hands.log('info', 'the receiver takes records again')
-    }
+  }
+
+  /** The receiver has records. Taken is not enough: one that takes everything and confirms nothing is not flooded. */
+  #confirmed(): void {
+    this.#failures = 0
+    if (this.#hands.status.state !== 'retrying') return
+    this.#hands.status.state = 'sending'
+    this.#hands.log('info', 'the receiver confirms records again')
   }
 
   /** A batch is out of hand: with `confirmed`, when that says so; without, for good. */
@@ -350,6 +354,7 @@ export class Sender {
       this.#flight.shift()
     }
     if (last) {
+      this.#confirmed()
       await cursor.move(last)
       status.counts.confirmed += records
       status.confirmedAt = new Date(nowMs()).toISOString()

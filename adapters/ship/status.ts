@@ -33,7 +33,7 @@ export interface Status {
   readonly last_error: { readonly time: string; readonly message: string } | null
   readonly last_confirmed:
     (Pick<Cursor, 'file' | 'offset' | 'boot' | 'seq' | 'time'> & { readonly at: string | null }) | null
-  /** Since this process began, but for dead letters: those are counted in their file. */
+  /** Since this process began. */
   readonly counts: Readonly<Counts>
   readonly updated: string
   readonly pid: number

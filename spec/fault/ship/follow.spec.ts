@@ -55,19 +55,19 @@ describe('what is sent', () => {
     trail.append(2)
     const shipper = shipHere(place, sinks)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 2,
     )
     trail.append(1)
     trail.rotate()
     trail.append(1)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 4,
     )
     new TrailOnDisk(place.trail, 2_000).append(1)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 5,
     )
     await shipper.stop()
@@ -81,14 +81,14 @@ describe('what is sent', () => {
     trail.appendRaw(line.slice(0, 40))
     const shipper = shipHere(place, sinks)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 1,
     )
     await new Promise((resolve) => setTimeout(resolve, 400))
     expect(numbers()).toEqual([1])
     trail.appendRaw(line.slice(40))
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 2,
     )
     await shipper.stop()
@@ -154,7 +154,7 @@ describe('a batch', () => {
     await new Promise((resolve) => setTimeout(resolve, 250))
     trail.append(1)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 2,
     )
     await shipper.stop()
@@ -322,7 +322,7 @@ describe('two shippers', () => {
     new TrailOnDisk(place.trail).append(1)
     const one = shipHere(place, sinks)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 1,
     )
     await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/another shipper works on/)
@@ -335,7 +335,7 @@ describe('two shippers', () => {
     new TrailOnDisk(place.trail).append(1)
     const one = shipHere(place, sinks)
     await eventually(
-      async () => numbers(),
+      () => Promise.resolve(numbers()),
       (seen) => seen.length === 1,
     )
     rmSync(join(place.state, 'shipper.sock'))

@@ -4,7 +4,7 @@ import { eventually } from '../../support/eventually.ts'
 import { HttpReceiver } from '../../support/siem/http-receiver.ts'
 import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
 import { SplunkHec } from '../../support/siem/splunk-hec.ts'
-import { arrived, idsOf, lastTimes, TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
+import { arrived, idsOf, lastTimes, seqOf, TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
 
 const canary = 'c4n4ry-hec-0f3b'
 let place: Workplace
@@ -67,14 +67,14 @@ describe('T33 HEC with acknowledgement', () => {
     new TrailOnDisk(place.trail).append(3)
     const shipper = shipHere(place, [sink])
     await eventually(
-      async () => posted(),
+      () => Promise.resolve(posted()),
       (count) => count === 1,
     )
     await new Promise((resolve) => setTimeout(resolve, 1_200))
     expect(JSON.parse(place.read('splunk.json'))).toMatchObject({ records_behind: 3, last_confirmed: null })
     hec.index()
     await eventually(
-      async () => place.jsonl('splunk.cursor.json'),
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
       ([cursor]) => cursor?.seq === 3,
     )
     await shipper.stop()
@@ -87,7 +87,7 @@ describe('T33 HEC with acknowledgement', () => {
     const lines = trail.append(30)
     const shipper = shipHere(place, [{ ...sink, batch: { records: 10, linger_ms: 0 } }])
     await eventually(
-      async () => posted(),
+      () => Promise.resolve(posted()),
       (count) => count === 3,
     )
     await hec.crash()
@@ -95,12 +95,12 @@ describe('T33 HEC with acknowledgement', () => {
     await hec.http.start()
     lines.push(...trail.append(5))
     await eventually(
-      async () => new Set(idsOf(hec.records)).size,
+      () => Promise.resolve(new Set(idsOf(hec.records)).size),
       (count) => count === 35,
       10_000,
     )
     await eventually(
-      async () => place.jsonl('splunk.cursor.json'),
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
       ([cursor]) => cursor?.seq === 35,
       10_000,
     )
@@ -119,7 +119,7 @@ describe('T33 HEC with acknowledgement', () => {
     // So long that nothing but the numbers can tell.
     const shipper = shipHere(place, [{ ...sink, ack_timeout_ms: 60_000 }])
     await eventually(
-      async () => posted(),
+      () => Promise.resolve(posted()),
       (count) => count === 1,
     )
     await hec.crash()
@@ -128,7 +128,7 @@ describe('T33 HEC with acknowledgement', () => {
     await new Promise((resolve) => setTimeout(resolve, 100))
     lines.push(...trail.append(1))
     await eventually(
-      async () => place.jsonl('splunk.cursor.json'),
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
       ([cursor]) => cursor?.seq === 11,
       10_000,
     )
@@ -151,12 +151,12 @@ describe('T33 HEC with acknowledgement', () => {
     new TrailOnDisk(place.trail).append(100)
     const shipper = shipHere(place, [{ ...sink, batch: { records: 10, linger_ms: 0 } }])
     await eventually(
-      async () => posted(),
+      () => Promise.resolve(posted()),
       (count) => count === 10,
     )
     hec.index()
     await eventually(
-      async () => place.jsonl('splunk.cursor.json'),
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
       ([cursor]) => cursor?.seq === 100,
     )
     await shipper.stop()
@@ -210,7 +210,7 @@ describe('T33 HEC answers', () => {
     const { of } = await shipOnce(place, [sink])
     expect(of('splunk')).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 1 } } })
     expect(hec.records.map(({ seq }) => seq)).toEqual(range(1, 50).filter((seq) => seq !== 20))
-    expect(place.jsonl('splunk.dead-letters.jsonl').map(({ line }) => JSON.parse(line).seq)).toEqual([20])
+    expect(place.jsonl('splunk.dead-letters.jsonl').map(seqOf)).toEqual([20])
     expect(place.jsonl('splunk.dead-letters.jsonl')[0].because).toBe('Splunk answered 400, code 6: Invalid data format')
     // 50, then 19, then 1 …: not halves of halves.
     expect(posted()).toBeLessThan(15)
@@ -243,14 +243,14 @@ describe('T30 the token', () => {
     new TrailOnDisk(place.trail).append(1)
     const shipper = shipHere(place, [sink])
     await eventually(
-      async () => shipper.logged,
+      () => Promise.resolve(shipper.logged),
       (logged) => logged.length > 0,
     )
     expect(shipper.logged[0]?.message).toMatch(/environment variable SPEC_HEC_TOKEN is empty: put the secret there/)
     expect(posted()).toBe(0)
     process.env.SPEC_HEC_TOKEN = canary
     await eventually(
-      async () => place.jsonl('splunk.cursor.json'),
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
       ([cursor]) => cursor?.seq === 1,
     )
     await shipper.stop()

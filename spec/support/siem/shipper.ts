@@ -24,6 +24,15 @@ export class Workplace {
       .join('\n')
   }
 
+  /** What a sink's status file says; nothing where there is none yet. */
+  status(sink: string): any {
+    try {
+      return JSON.parse(this.read(`${sink}.json`))
+    } catch {
+      return {}
+    }
+  }
+
   jsonl = (file: string): any[] => {
     try {
       return this.read(file)

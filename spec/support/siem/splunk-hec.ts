@@ -45,8 +45,10 @@ export class SplunkHec {
 
   index(): void {
     for (const { channel, ackId, events } of this.#pending) {
-      this.indexed.push(...events.map(({ event }) => event))
-      this.envelopes.push(...events)
+      for (const event of events) {
+        this.indexed.push(event.event)
+        this.envelopes.push(event)
+      }
       const acked = this.#acked.get(channel) ?? new Set()
       this.#acked.set(channel, acked.add(ackId))
     }

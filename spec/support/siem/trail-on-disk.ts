@@ -103,3 +103,7 @@ export function arrived(records: readonly any[]): { readonly first: string[]; re
 
 /** Each record where it arrived last: for receivers that take records before they lose earlier ones. */
 export const lastTimes = (records: readonly any[]): string[] => [...new Set(idsOf(records).reverse())].reverse()
+
+/** The number of the record in a dead letter, an archived line or a log's message. */
+export const seqOf = (kept: { readonly line?: string; readonly message?: string }): number =>
+  Number(JSON.parse(kept.line ?? kept.message ?? '{}').seq)

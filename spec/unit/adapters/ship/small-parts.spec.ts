@@ -103,7 +103,7 @@ describe('Signature Version 4', () => {
       {
         method,
         url: new URL(`https://examplebucket.s3.amazonaws.com${path}`),
-        headers: headers as Record<string, string>,
+        headers,
         bodySha256: body,
       },
       credentials,

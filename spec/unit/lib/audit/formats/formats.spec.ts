@@ -171,7 +171,7 @@ describe('OCSF 1.8', () => {
       expect(event, name).toHaveProperty(name)
     const { one } = required[event.class_uid]!
     if (one) expect(one.some((name) => name in event)).toBe(true)
-    expect(event.type_uid).toBe(event.class_uid * 100 + event.activity_id)
+    expect(event.type_uid).toBe(Number(event.class_uid) * 100 + Number(event.activity_id))
     expect(event.metadata).toMatchObject({ version: '1.8.0', product: { name: 'kong-mcp-suite' } })
     if (event.actor)
       expect(
