@@ -17,12 +17,18 @@ export interface Behind {
 }
 
 const tailBytes = 128 * 1024
+/** Measurements between two looks at every file. */
+const lookAgain = 30
 const maxLineBytes = 8 * 1024 * 1024
 
 /** Numbers are taken from the first and last record of each file, and kept for as long as the file has its size. */
 export class Lag {
   readonly #files: TrailFiles
   readonly #tails = new Map<string, { readonly size: number; readonly end: number; readonly seq: number | undefined }>()
+
+  /** Files that were sent to their end, not looked at again for a while: there may be thousands. */
+  #finished = new Set<string>()
+  #measured = 0
 
   constructor(files: TrailFiles) {
     this.#files = files
@@ -31,11 +37,16 @@ export class Lag {
   async measure(progress: Progress, cursor: Cursor | undefined): Promise<Behind> {
     let [records, bytes]: [number | null, number] = [0, 0]
     let oldest: string | null = null
+    if (this.#measured++ % lookAgain === 0) this.#finished = new Set()
     for (const name of await this.#files.names()) {
+      if (this.#finished.has(name)) continue
       const path = join(this.#files.directory, name)
       const from = progress.get(name) ?? 0
       const size = (await stat(path).catch(() => undefined))?.size ?? 0
-      if (size <= from) continue
+      if (size <= from) {
+        if (progress.has(name) && name !== cursor?.file) this.#finished.add(name)
+        continue
+      }
       const handle = await open(path, 'r').catch(() => undefined)
       if (!handle) continue
       try {

@@ -33,6 +33,7 @@ const chunkBytes = 256 * 1024
 // The trail's own bound is 64 KiB.
 const maxLineBytes = 8 * 1024 * 1024
 const lookAgainMs = 30_000
+const settledMs = 5_000
 
 export class TrailFiles {
   readonly directory: string
@@ -43,6 +44,7 @@ export class TrailFiles {
   /** Names that had something to read when last seen: one of them that is gone was lost. */
   readonly #waiting = new Set<string>()
   #lookedAllMs = -Infinity
+  #named: { readonly mtimeMs: number; readonly names: readonly string[] } | undefined
 
   constructor(directory: string, nowMs: () => number) {
     this.directory = directory
@@ -50,8 +52,13 @@ export class TrailFiles {
   }
 
   /** Names of the trail's files in their order. */
-  async names(): Promise<string[]> {
-    return (await readdir(this.directory)).filter((name) => isTrail.test(name)).sort()
+  async names(): Promise<readonly string[]> {
+    const { mtimeMs } = await stat(this.directory)
+    if (this.#named?.mtimeMs === mtimeMs) return this.#named.names
+    const names = (await readdir(this.directory)).filter((name) => isTrail.test(name)).sort()
+    // Two changes within one tick of the file system's clock have one time: what is new may change without a sign.
+    this.#named = Math.abs(this.#nowMs() - mtimeMs) > settledMs ? { mtimeMs, names } : undefined
+    return names
   }
 
   /**
@@ -78,7 +85,10 @@ export class TrailFiles {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)
     }
     const looksAtAll = this.#nowMs() - this.#lookedAllMs > lookAgainMs
-    if (looksAtAll) this.#lookedAllMs = this.#nowMs()
+    if (looksAtAll) {
+      this.#lookedAllMs = this.#nowMs()
+      this.#named = undefined
+    }
     for (const [index, name] of names.entries()) {
       const isOld = progress.has(name) && name !== current && index < names.length - 1
       if (isOld && !looksAtAll && !this.#waiting.has(name)) continue

@@ -164,6 +164,29 @@ describe('T33 HEC with acknowledgement', () => {
     expect(posted()).toBe(10)
   })
 
+  it('files that are confirmed at one go are each left behind: a restart sends none of them again', async () => {
+    hec.indexes = false
+    const trail = new TrailOnDisk(place.trail)
+    for (let segment = 0; segment < 4; segment++) {
+      trail.append(2)
+      trail.rotate()
+    }
+    const shipper = shipHere(place, [{ ...sink, ack_poll_ms: 500 }])
+    await eventually(
+      () => Promise.resolve(posted()),
+      (count) => count === 4,
+    )
+    hec.index()
+    await eventually(
+      () => Promise.resolve(place.jsonl('splunk.cursor.json')),
+      ([cursor]) => cursor?.seq === 8,
+    )
+    await shipper.stop()
+    hec.indexes = true
+    expect((await shipOnce(place, [sink])).of('splunk')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
+    expect(hec.records.map(({ seq }) => seq)).toEqual(range(1, 8))
+  })
+
   it('a token without acknowledgement is said, and nothing is taken for confirmed', async () => {
     new TrailOnDisk(place.trail).append(1)
     hec.instead = () => ({ status: 200, body: '{"text":"Success","code":0}' })
