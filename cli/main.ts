@@ -1,6 +1,7 @@
 /** `kmcp`: the command-line tool. One file per command. */
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
+import { auditShip } from './audit-ship.ts'
 import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, Command>> = {
   'audit check-proof': auditCheckProof,
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
+  'audit ship': auditShip,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,
