@@ -62,7 +62,7 @@ function spelledOut(value: Json): Json {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return (value as readonly Json[]).map(spelledOut)
   const entries = Object.entries(value).filter(([, inner]) => (inner as Json | undefined) !== undefined)
-  return Object.fromEntries(entries.map(([name, inner]) => [spelledOut(name), spelledOut(inner)]))
+  return Object.fromEntries(entries.map(([name, inner]) => [spelledOut(name) as string, spelledOut(inner)]))
 }
 
 /** Members that are short by nature, and without which a record is none. */
