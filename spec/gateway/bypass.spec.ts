@@ -404,6 +404,10 @@ describe.skipIf(skipReason)('ways around', () => {
         { note: 'no space after the colon', body: `data:${message}\n\n` },
         { note: 'fields nobody knows', body: `retry: 1\nwhat: ever\nid: 7\ndata: ${message}\n\n` },
         { note: 'every line by itself', body: `data: ${message.replaceAll(',', ',\ndata: ')}\n\n` },
+        {
+          note: 'every line by itself, ended in CRLF',
+          body: `data: ${message.replaceAll(',', ',\ndata: ')}\n\n`.replaceAll('\n', '\r\n'),
+        },
         { note: 'notices before and after it', body: `data: ${other}\n\ndata: ${message}\n\ndata: ${other}\n\n` },
         { note: 'an event of another type beside it', body: `event: x\ndata: ${message}\n\ndata: ${message}\n\n` },
       ])('$note, it is trimmed all the same', async ({ body }) => {
@@ -417,6 +421,15 @@ describe.skipIf(skipReason)('ways around', () => {
         { note: 'two answers', body: `data: ${message}\n\ndata: ${message}\n\n` },
         { note: 'an event beside it that is no JSON', body: `data: {"tools":[${secret}]\n\ndata: ${message}\n\n` },
         { note: 'an event beside it that is a list', body: `data: [${message}]\n\ndata: ${message}\n\n` },
+        {
+          note: 'an event beside it that asks and answers',
+          body: `data: ${message.replace('"result"', '"method":"ping","result"')}\n\ndata: ${message}\n\n`,
+        },
+        {
+          note: 'a member that is nearly another',
+          body: `data: ${message.replace('"result"', '"Result":{},"result"')}\n\n`,
+        },
+        { note: 'a line break inside a text', body: `data: ${message.replace(door.tool.allowed, 'x\ndata: y')}\n\n` },
         { note: 'only events of another type', body: `event: x\ndata: ${message}\n\n` },
         { note: 'bytes that are no UTF-8', body: `data: ${message}\n\n: \u00ff\n\n` },
         { note: 'JSON that says it is a stream', body: message },
