@@ -110,22 +110,19 @@ function faultsOf(directory: string): readonly string[] {
 async function wrong(kinds: Readonly<Record<string, Mutation>>, isFault: boolean, times: number): Promise<string[]> {
   const names = Object.keys(kinds)
   const found: string[] = []
-  const done = new Set<string>()
   for (let at = 0, made = 0; made < times; at++) {
-    const random = randomFrom(seed + at)
-    // Each kind in turn, so that none is left out by chance.
-    const name = names[at % names.length] as string
-    const after = (kinds[name] as Mutation)(trail, random)
+    // Each kind in turn, so that none is left out by chance; drawn again where it cannot be done, or changes nothing.
+    const name = names[made % names.length] as string
+    const after = (kinds[name] as Mutation)(trail, randomFrom(seed + at))
+    if (at > 100 + 20 * times) throw new Error(`${name} cannot be done to this trail`)
     if (!after || isSame(after, trail.files)) continue
     made++
-    done.add(name)
     const { ours, theirs } = await judged(after)
     if (ours !== isFault || theirs !== isFault)
       found.push(
         `${name} (KMCP_SEED=${seed}, number ${at}): kmcp ${ours ? 'FAULT' : 'good'}, go ${theirs ? 'FAULT' : 'good'}`,
       )
   }
-  expect([...done].sort(), 'kinds that could be made').toEqual([...names].sort())
   return found
 }
 
