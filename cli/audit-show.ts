@@ -110,7 +110,11 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
 
 /** A table in plain text, each column as wide as it needs, none wider than 60. */
 export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): string {
-  const cut = (value: string): string => (value.length > 60 ? `${value.slice(0, 59)}…` : value)
+  // Every cell, wherever it comes from: a name is as much a stranger's choice as an argument.
+  const cut = (cell: string): string => {
+    const value = printable(cell)
+    return value.length > 60 ? `${value.slice(0, 59)}…` : value
+  }
   const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
   const widths = columns.map(width)
   const line = (values: readonly string[]): string =>
@@ -126,7 +130,7 @@ export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): s
 }
 
 const text = (value: unknown): string =>
-  typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
+  typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value)
 
 function detail(record: AuditLine): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`
