@@ -129,7 +129,7 @@ export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): s
 }
 
 const text = (value: unknown): string =>
-  typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
+  typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value)
 
 function detail(record: AuditLine): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`

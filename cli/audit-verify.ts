@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { auditDirectory, trustedKeys } from './audit-files.ts'
 import type { Command } from './command.ts'
-import { printable } from './print-rows.ts'
+import { printable, printableJson } from './print-rows.ts'
 import { verifyTrails } from './verify-trails.ts'
 
 const maxShown = 50
@@ -30,7 +30,9 @@ export const auditVerify: Command = {
     const checkpoints = logs.reduce((sum, log) => sum + log.checkpoints, 0)
     if (values.json) {
       console.log(
-        JSON.stringify({ records, logs: logs.length, checkpoints, faults, warnings, notes, cannot_show: limits }),
+        printableJson(
+          JSON.stringify({ records, logs: logs.length, checkpoints, faults, warnings, notes, cannot_show: limits }),
+        ),
       )
       return faults.length === 0 ? 0 : 1
     }

@@ -1,4 +1,5 @@
 /** Are the trails of one or more nodes whole? Reads files only. */
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeVerifierFile } from '../adapters/audit-sink/node-key.ts'
@@ -21,8 +22,9 @@ export interface VerifyOptions {
   readonly onRecord?: (record: JsonObject, line: string, file: string, directory: string) => void
 }
 
-/** @property at directory and log, as messages name it */
+/** @property at directory and log, as messages name it. @property torn what stands after its last record */
 export interface VerifiedLog extends LogReport {
+  readonly torn: Buffer
   readonly directory: string
   readonly files: LogFiles
   readonly at: string
@@ -97,25 +99,35 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
   return logs
 }
 
+const nothing: Buffer = Buffer.alloc(0)
+
 const stopped = (log: LogReport): string => (log.isStopped ? 'was stopped in order' : 'ended without being stopped')
 
-function verifyLog(directory: string, files: LogFiles, options: VerifyOptions, { notes }: Findings): LogReport {
+function verifyLog(
+  directory: string,
+  files: LogFiles,
+  options: VerifyOptions,
+  { notes }: Findings,
+): LogReport & Pick<VerifiedLog, 'torn'> {
   const verifier = new LogVerifier(files.key, checkpointLines(directory, files, notes), options.nodeKeys)
   const unread: string[] = []
+  let torn = nothing
   for (const [index, file] of files.segments.entries()) {
     const expected = String(index + 1).padStart(6, '0')
     if (!file.endsWith(`-${expected}.jsonl`)) unread.push(`segment ${expected} is missing`)
     for (const read of readLines(directory, file)) {
       if ('torn' in read) {
         notes.push(`${directory}/${file}: ends in ${read.torn.length} bytes of a record that was never finished`)
+        torn = read.torn
         continue
       }
+      torn = nothing
       const record = verifier.line(read.line)
       if (record) options.onRecord?.(record, read.line, file, directory)
     }
   }
   const report = verifier.end()
-  return { ...report, faults: [...unread, ...report.faults] }
+  return { ...report, torn, faults: [...unread, ...report.faults] }
 }
 
 function* checkpointLines(directory: string, files: LogFiles, notes: string[]): Generator<string> {
@@ -146,6 +158,11 @@ function succession(
   if (previous.seq !== before.records || previous.last !== before.head.prev)
     return [
       `the log before it, ${named}, does not end where it did when this one began (${JSON.stringify(previous.seq)} records then, ${before.records} now)`,
+    ]
+  const digest = before.torn.length === 0 ? undefined : createHash('sha256').update(before.torn).digest('hex')
+  if (previous.torn_bytes !== before.torn.length || previous.torn_sha256 !== digest)
+    return [
+      `the log before it, ${named}, has other bytes after its last record than when this one began (${JSON.stringify(previous.torn_bytes)} then, ${before.torn.length} now)`,
     ]
   return []
 }

@@ -103,7 +103,9 @@ export function step(
 } {
   const leaf = leafHash(line)
   const prev = leaf.toString('hex')
-  const record = line.length > maxLineBytes ? undefined : readLine(line)
+  // No UTF-16 unit takes more than three bytes; most lines need not be measured.
+  const isTooLong = line.length > maxLineBytes / 3 && Buffer.byteLength(line) > maxLineBytes
+  const record = isTooLong ? undefined : readLine(line)
   if (!record) return { next: { seq: head.seq + 1, prev }, leaf, faults: ['is no record'], record }
   const faults: string[] = []
   if (record.v !== recordVersion) faults.push(`is of version ${JSON.stringify(record.v)}, not ${recordVersion}`)

@@ -297,7 +297,7 @@ export class LogVerifier {
     const epoch = this.#epochs.findLast(({ before }) => before.size < size)
     const opened = epoch ? openNote(note, [readVerifierKey(epoch.key)]) : undefined
     const which = `the checkpoint over ${size} records`
-    if (size < at) this.#fault(`${which} is out of order`)
+    if (size < at || size <= this.#sealed) this.#fault(`${which} is out of order`)
     else if (!epoch) this.#fault(`${which} was signed before there was a key`)
     else if (!opened?.ok) this.#fault(`${which} is not signed by key ${epoch.number}: ${opened?.because ?? ''}`)
     else if (origin !== epoch.before.origin) this.#fault(`${which} is of another log`)
