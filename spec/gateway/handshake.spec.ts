@@ -178,7 +178,7 @@ describe.skipIf(skipReason)('a handshake', () => {
     {
       route: 'everything',
       server: { tools: {}, logging: {}, completions: {}, prompts: {}, extensions: { 'acme/x': {} } },
-      client: ['sampling', 'elicitation', 'roots', 'experimental', 'extensions'],
+      client: ['sampling', 'experimental', 'extensions'],
     },
   ])('of 2026-07-28 leaves the same out of what is discovered: $route', async ({ route, server, client }) => {
     const before = upstream.requests.length
