@@ -49,6 +49,17 @@ describe('link', () => {
     }
   })
 
+  it.each(['\u0085', '\u200b', '\u{e0001}', '\ud800', '"', '\u0000'])(
+    'keeps a line within its length when what is spelled out makes it longer: %j',
+    (character) => {
+      for (let count = 1_000; count <= 20_000; count += 1_000) {
+        const { line } = link(genesis, { type: 'denial', arguments: { [character.repeat(count)]: 1 }, tool: 'x' })
+        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes)
+        expect(faultsOf(line)).toEqual([])
+      }
+    },
+  )
+
   it.each([Number.NaN, Infinity])('refuses %d', (value) => {
     expect(() => link(genesis, { type: 'denial', value })).toThrow(RangeError)
   })
