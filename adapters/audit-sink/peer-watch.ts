@@ -1,9 +1,12 @@
 /** Tells the other nodes how long this node's log is, and writes down how long theirs are. */
-import { originOf, readCheckpoint } from '../../lib/audit/checkpoint.ts'
+import { setImmediate as othersRun } from 'node:timers/promises'
+import { type Checkpoint, originOf, readCheckpoint } from '../../lib/audit/checkpoint.ts'
 import { readCertificate } from '../../lib/audit/epoch.ts'
+import { Frontier, leafHash } from '../../lib/audit/merkle.ts'
 import { openNote, readVerifierKey } from '../../lib/audit/signed-note.ts'
 import type { TrailHead, TrailHeads } from '../redis/trail-heads.ts'
 import type { Trail } from './trail.ts'
+import { listLogs, readLines } from './trail-files.ts'
 
 type Log = (level: 'warn' | 'error', message: string) => void
 
@@ -68,7 +71,10 @@ export class PeerWatch {
       if (!epoch || typeof epoch === 'string') return
       const opened = openNote(told.note, [readVerifierKey(epoch.key)])
       const head = opened.ok ? readCheckpoint(opened.text) : undefined
-      if (!head || (boot !== null && head.origin === originOf(this.#node, boot) && head.size <= seq)) return
+      if (!head) return
+      if (boot !== null && head.origin === originOf(this.#node, boot) && head.size <= seq) return
+      // The last start may not have told anybody of itself: then what was told is of an earlier one.
+      if (await isThere(this.#trail.directory, head)) return
       const { origin, size } = head
       await this.#trail.append({
         type: 'fault',
@@ -89,4 +95,23 @@ export class PeerWatch {
     if (!this.#isAway) this.#log('warn', `the trail’s head is not told to other nodes: ${String(error)}`)
     this.#isAway = true
   }
+}
+
+const linesAtOnce = 500
+
+/** Are a log's records there, as a checkpoint of it was signed over them? What a file says of itself is not asked. */
+async function isThere(directory: string, { origin, size, root }: Checkpoint): Promise<boolean> {
+  const boot8 = origin.slice(origin.lastIndexOf('/') + 1).slice(0, 8)
+  for (const { segments } of listLogs(directory).filter(({ key }) => key.endsWith(`-${boot8}`))) {
+    const tree = new Frontier()
+    for (const file of segments) {
+      for (const read of readLines(directory, file)) {
+        if (!('line' in read) || tree.size >= size) break
+        tree.append(leafHash(read.line))
+        if (tree.size % linesAtOnce === 0) await othersRun()
+      }
+    }
+    if (tree.size === size && tree.root().equals(root)) return true
+  }
+  return false
 }

@@ -94,6 +94,23 @@ describe('trails of nodes that share a Redis', () => {
     expect(verifyTrails([one, two]).faults.join()).toContain('and that log is missing: the node was rolled back')
   })
 
+  it('are not put back when the others were told of an earlier start last', async () => {
+    const told = node(one, 'node-a')
+    await told.append({ type: 'heartbeat' })
+    await sleep(500)
+    await told.close()
+    // Redis is away all the while, or the process is killed before its first checkpoint.
+    const untold = trailIn(one, { node: 'node-a' })
+    await untold.append({ type: 'heartbeat' })
+    await untold.close()
+    const again = node(one, 'node-a')
+    await again.append({ type: 'heartbeat' })
+    await sleep(500)
+    await again.close()
+    expect(said).toEqual([])
+    expect(verifyTrails([one]).faults).toEqual([])
+  })
+
   it('are not told apart by what somebody else writes into Redis', async () => {
     await seenByEachOther()
     await client.command(
