@@ -302,10 +302,10 @@ describe.skipIf(skipReason)('what came back', () => {
       })
     })
 
-    it('10 MB as they are, in flat memory', async () => {
+    it('10 MB as they are, and 60 MB in flat memory', async () => {
       const line = `${canary} "isError":true \\ `.repeat(500)
       const big =
-        (members: object): ((id: number) => Script) =>
+        (members: object, bytes = 10e6): ((id: number) => Script) =>
         (id) =>
         async (response) => {
           response.writeHead(200, json)
@@ -313,7 +313,7 @@ describe.skipIf(skipReason)('what came back', () => {
           const text = Buffer.from(JSON.stringify(line).slice(1, -1))
           await writeParts(response, [
             before ?? '',
-            ...Array.from({ length: Math.ceil(10e6 / text.length) }, () => text),
+            ...Array.from({ length: Math.ceil(bytes / text.length) }, () => text),
             after ?? '',
           ])
           response.end()
@@ -330,10 +330,14 @@ describe.skipIf(skipReason)('what came back', () => {
         digest_of: 'first 16384 bytes',
       })
       expect((await call(route, big({}))).outcome).toMatchObject({ rpc_outcome: 'result' })
-      for (let warm = 0; warm < 3; warm++) await call(route, big({}))
+      // While it passes: what is freed at its end is not the question.
       const before = await residentMiB()
-      for (let again = 0; again < 6; again++) await call(route, big({}))
-      if (hostName === 'kong') expect((await residentMiB()) - before).toBeLessThan(16)
+      let most = before
+      const watch = setInterval(() => void residentMiB().then((now) => (most = Math.max(most, now))), 20)
+      await call(route, big({}, 60e6))
+      clearInterval(watch)
+      if (hostName === 'kong') expect(before).toBeGreaterThan(0)
+      expect(most - before).toBeLessThan(24)
     })
 
     it('a long event of a long stream', async () => {
