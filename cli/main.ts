@@ -1,4 +1,5 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditAnchor } from './audit-anchor.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
 import { auditShow } from './audit-show.ts'
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, Command>> = {
   'audit check-proof': auditCheckProof,
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
+  'audit anchor': auditAnchor,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,
