@@ -1,5 +1,5 @@
 /** Anchors outside the node: a real time stamp authority, a store that holds on to what it has, and thieves. */
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -82,7 +82,7 @@ async function cutOff(directory: string, keep: number): Promise<void> {
   const [file = ''] = (await segmentsOf(directory)).slice(-1)
   await writeLines(directory, file, (await linesOf(directory, file)).slice(0, keep))
   const [checkpoints = ''] = (await readdir(directory)).filter((name) => name.startsWith('checkpoints')).slice(-1)
-  const kept = (await linesOf(directory, checkpoints)).filter((line) => line !== '' && Number(String((JSON.parse(line) as { note: string }).note).split('\n')[1]) <= keep) // prettier-ignore
+  const kept = (await linesOf(directory, checkpoints)).filter((line) => line !== '' && Number((JSON.parse(line) as { note: string }).note.split('\n')[1]) <= keep) // prettier-ignore
   await writeLines(directory, checkpoints, kept)
   for (const name of anchorFilesOf(directory)) await rm(join(directory, name))
 }
@@ -153,7 +153,7 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     tsa.behave = async (request, response) => {
       const nonce = nonceIn(request)
       const imprint = createHash('sha256').update('another').digest()
-      answerWith(await forgeReply(authority, { imprint, nonce, genTime: new Date() }))(request, response) as void
+      await answerWith(await forgeReply(authority, { imprint, nonce, genTime: new Date() }))(request, response)
     }
     const { isAll, said } = await anchorOnce(anchorConfig(folder, { tsas: [tsa] }))
     expect(isAll).toBe(false)
@@ -240,6 +240,11 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     ['answers 500', answerWith('no', 500), 'answered 500'],
     ['answers garbage', answerWith('garbage'), 'is no time stamp'],
     ['rejects (T24, status 2)', answerWith(rejected('no')), 'status 2'],
+    ['stamps with another nonce (T24)', async (request, response) => {
+      const { hashedMessage } = TimeStampReq.fromBER(request).messageImprint
+      const said = { imprint: Buffer.from(hashedMessage.valueBlock.valueHexView), nonce: '0badcafe', genTime: new Date() }
+      await answerWith(await forgeReply(authority, said))(request, response)
+    }, 'the nonce in the time stamp is not the one'],
     ['never answers', () => undefined, 'no whole answer within 300 ms'],
     ['begins to answer', (_request, response) => void response.writeHead(200).write('0'), 'no whole answer within 300 ms'],
     ['answers without end', answerWith(Buffer.alloc(10 * 1024 * 1024)), 'more than 65536 bytes'],
@@ -333,6 +338,29 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     expect(faults).toEqual([
       expect.stringMatching(/was anchored with 15 records .* and there are 10: the end is missing/),
     ])
+  })
+
+  it('T18 shows at the command line, with exit codes', async () => {
+    const store = await startStore()
+    await writtenTrail(folder, 3)
+    const tsa = await startAuthority(authority)
+    const config = join(folder, 'anchors.yaml')
+    const settings = anchorSettings(folder, { tsas: [{ url: tsa.url, trust_file: authority.rootFile }], store })
+    await writeFile(config, JSON.stringify(settings))
+    expect(await kmcp('audit', 'anchor', '--config', config, '--once')).toMatchObject({ code: 0 })
+    const status = await kmcp('audit', 'anchor', '--config', config, '--status')
+    expect(status.code).toBe(0)
+    expect(status.stdout).toMatch(/tsa-1 +timestamp +- +00000001-[0-9a-f]{8} record 9/)
+    const fetched = await store.fetchAll(await trailFolder())
+    const outside = ['--dir', folder, '--tsa-ca', authority.rootFile, '--anchors', fetched]
+    const good = await kmcp('audit', 'verify', ...outside)
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringContaining('1 good time stamps, and 2 anchors from outside') as string }) // prettier-ignore
+    await cutOff(folder, 6)
+    expect(await kmcp('audit', 'verify', '--dir', folder)).toMatchObject({ code: 0 })
+    const bad = await kmcp('audit', 'verify', ...outside)
+    expect(bad).toMatchObject({ code: 1, stdout: expect.stringContaining('the end is missing') as string })
+    expect(await kmcp('audit', 'verify', '--dir', folder, '--tsa-ca', config)).toMatchObject({ code: 2 })
+    expect(await kmcp('audit', 'verify', '--dir', folder, '--anchors', `${fetched}-none`)).toMatchObject({ code: 2 })
   })
 
   it('T18 limits name what is after the last anchor, and since when', async () => {
@@ -471,16 +499,28 @@ describe('anchors in a store and at a collector', () => {
     const config = join(folder, 'anchors.yaml')
     await writeFile(config, JSON.stringify(anchorSettings(folder, { store, collector: collector.url })))
     const trail = trailIn(folder, { checkpointMs: 20 })
+    let given = 0
     for (let kill = 0; kill < 4; kill++) {
       const before = store.versions.length
       const anchoring = startAnchorProcess(config)
+      const killed = new Promise<void>((resolve) => {
+        store.onStored = () => {
+          given++
+          // Half of them the moment the store has it: the process never learns of it. The others anywhere.
+          if (given % 2 === 1) void anchoring.kill('SIGKILL').then(() => resolve())
+          else setTimeout(() => void anchoring.kill('SIGKILL').then(() => resolve()), Math.random() * 150)
+          store.onStored = undefined
+        }
+      })
       for (let n = 0; n < 200 && store.versions.length <= before; n++) {
         await trail.append({ type: 'admission', call: `${kill}-${n}` })
         await sleep(50)
       }
-      await sleep(Math.random() * 200)
-      await anchoring.kill('SIGKILL')
+      await killed
     }
+    expect(given).toBe(4)
+    const recorded = anchorLines(folder).filter(({ kind }) => kind === 'object')
+    expect(recorded.length).toBeLessThan(store.versions.length)
     // As a crash of the machine could leave it.
     const [file = ''] = anchorFilesOf(folder)
     await appendFile(join(folder, file), '{"kind":"object","na')
@@ -511,6 +551,14 @@ describe('anchors in a store and at a collector', () => {
     expect(await anchoring.kill('SIGTERM')).toBe(0)
   })
 })
+
+/** The tool in a process of its own; the servers it speaks to are in this one. */
+function kmcp(...args: string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+  const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts')
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], (error, stdout) => resolve({ code: Number(error?.code ?? 0), stdout }))
+  })
+}
 
 /** A request for the line's checkpoint with its nonce, as the product makes it. */
 const requestOf = (line: Record<string, unknown>): Promise<Buffer> =>

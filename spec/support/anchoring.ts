@@ -30,7 +30,13 @@ export function anchorSettings(
     directory,
     look_ms: 50,
     alarm_after_s: 1,
-    time_stamps: (to.tsas ?? []).map((tsa, n) => ({ name: `tsa-${n + 1}`, every_s: 0.2, timeout_ms: 2_000, ...tsa })),
+    time_stamps: (to.tsas ?? []).map(({ url, trust_file }, n) => ({
+      name: `tsa-${n + 1}`,
+      every_s: 0.2,
+      timeout_ms: 2_000,
+      url,
+      ...(trust_file === undefined ? {} : { trust_file }),
+    })),
     stores: to.store
       ? [
           {

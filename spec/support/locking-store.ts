@@ -19,6 +19,8 @@ export interface LockingStore {
   readonly versions: StoredVersion[]
   readonly answered: { readonly method: string; readonly status: number; readonly code: string }[]
   refuse: number | undefined
+  /** Called when an object is there, before anybody is told. */
+  onStored: (() => void) | undefined
   nowMs(): number
   /** All versions there are, as an auditor with read access fetches them. */
   fetchAll(folder: string): Promise<string>
@@ -42,6 +44,7 @@ export async function startStore(nowMs: () => number = Date.now): Promise<Lockin
     versions: [],
     answered: [],
     refuse: undefined,
+    onStored: undefined,
     nowMs,
     async fetchAll(folder) {
       for (const { key, version, body } of store.versions) {
@@ -107,6 +110,7 @@ function judge(store: LockingStore, request: IncomingMessage, body: Buffer): Ver
     if (existing.length > 0) return no(412, 'PreconditionFailed')
     const version = `v${store.versions.length + 1}`
     store.versions.push({ key, version, body, retainUntilMs: until })
+    store.onStored?.()
     return { status: 200, code: '', version }
   }
   if (request.method === 'DELETE') {
