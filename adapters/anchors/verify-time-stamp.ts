@@ -85,7 +85,9 @@ async function judgeSignature(
   const verified = await signed
     .verify({ signer: 0, data, checkChain: false, extendedMode: true })
     .catch((error: unknown) => error as { readonly signatureVerified?: boolean | null })
-  if (verified.signatureVerified !== true) return forged('the signature is not of this time stamp')
+  if (verified.signatureVerified === false) return forged('the signature is not of this time stamp')
+  if (verified.signatureVerified !== true)
+    return unusable('the time stamp’s signature is of a kind that cannot be checked')
   const purpose = purposeFault(signer.parsed)
   if (purpose !== undefined) return unusable(purpose)
   const authority = signer.x509.subject.replaceAll('\n', ', ')
