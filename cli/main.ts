@@ -1,4 +1,5 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditAnchor } from './audit-anchor.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
 import { auditShip } from './audit-ship.ts'
@@ -34,6 +35,7 @@ const commands: Readonly<Record<string, Command>> = {
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
   'audit ship': auditShip,
+  'audit anchor': auditAnchor,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,
