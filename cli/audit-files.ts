@@ -1,7 +1,8 @@
-/** Reads the trails of a directory. */
-import { createReadStream } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+/** Where the trails are that a command reads, and which keys it trusts. */
+import { existsSync, readFileSync } from 'node:fs'
+import { type LogFiles, listLogs, readLines } from '../adapters/audit-sink/trail-files.ts'
+import { type NoteKey, readVerifierKey } from '../lib/audit/signed-note.ts'
+import type { JsonObject } from '../lib/mcp/message.ts'
 import { UsageError } from './command.ts'
 import { readReadyFile } from './ready-file.ts'
 
@@ -10,24 +11,61 @@ export async function auditDirectory(named: string | undefined, runDir: string |
   return named ?? (await readReadyFile(runDir)).audit.dir
 }
 
-/** Names of the trails in a directory, oldest first. @throws UsageError where there are none */
-export async function trailFiles(directory: string): Promise<string[]> {
-  const names = await readdir(directory).catch(() => [])
-  const trails = names.filter((name) => /^trail-.*\.jsonl$/.test(name)).sort()
-  if (trails.length === 0) throw new UsageError(`there is no audit trail in ${directory}`)
-  return trails
+/** The logs of a directory, oldest first. @throws UsageError where there are none */
+export function logsOf(directory: string): LogFiles[] {
+  const logs = existsSync(directory) ? listLogs(directory) : []
+  if (logs.length === 0) throw new UsageError(`there is no audit trail in ${directory}`)
+  return logs
 }
 
-/** A trail's lines one by one, without line feeds; what stands after the last line feed comes as `torn`. */
-export async function* trailLines(
-  directory: string,
-  file: string,
-): AsyncGenerator<{ line: string } | { torn: string }> {
-  let rest = ''
-  for await (const chunk of createReadStream(join(directory, file), 'utf8')) {
-    const lines = `${rest}${chunk as string}`.split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) yield { line }
+/** @property file where it stands. @property line as it stands there */
+export interface ReadRecord {
+  readonly file: string
+  readonly line: string
+  readonly record: JsonObject
+}
+
+/** Every whole record of a directory, oldest log first. What is no record is left out: `verify` tells of it. */
+export function* recordsOf(directory: string): Generator<ReadRecord> {
+  for (const { segments } of logsOf(directory)) {
+    for (const file of segments) {
+      for (const read of readLines(directory, file)) {
+        if (!('line' in read)) continue
+        const record = readRecord(read.line)
+        if (record) yield { file, line: read.line, record }
+      }
+    }
   }
-  if (rest !== '') yield { torn: rest }
+}
+
+export function readRecord(line: string): JsonObject | undefined {
+  try {
+    const record: unknown = JSON.parse(line)
+    return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as JsonObject) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Keys given as text or as files of one key a line.
+ *
+ * @returns undefined where none was given
+ * @throws UsageError for one that cannot be read
+ */
+export function trustedKeys(given: readonly string[] | undefined): NoteKey[] | undefined {
+  return given?.flatMap((one) => {
+    const text = existsSync(one) ? readFileSync(one, 'utf8') : one
+    return text
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+      .map((line) => {
+        try {
+          return readVerifierKey(line)
+        } catch (error) {
+          throw new UsageError(`--key: ${(error as Error).message}; give a node.vkey file, or what stands in one`)
+        }
+      })
+  })
 }

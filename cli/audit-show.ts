@@ -1,46 +1,84 @@
 /** `kmcp audit show`: the trail as a table. */
 import { parseArgs } from 'node:util'
-import { auditDirectory, trailFiles, trailLines } from './audit-files.ts'
+import { auditDirectory, recordsOf } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printable } from './print-rows.ts'
 
 export const auditShow: Command = {
-  usage: 'audit show [--dir DIR] [--last N]',
+  usage: 'audit show [--dir DIR] [--last N] [--follow]',
   does: 'show who called what, and what was decided',
   async run(args) {
     const { values } = parseArgs({
       args: [...args],
-      options: { dir: { type: 'string' }, 'run-dir': { type: 'string' }, last: { type: 'string', default: '50' } },
+      options: {
+        dir: { type: 'string' },
+        'run-dir': { type: 'string' },
+        last: { type: 'string', default: '50' },
+        follow: { type: 'boolean', default: false },
+      },
     })
     const last = Number(values.last)
     if (!Number.isInteger(last) || last < 1) throw new UsageError('--last takes a whole number from 1')
     const directory = await auditDirectory(values.dir, values['run-dir'])
-    console.log(auditTable(rowsOf(await readRecords(directory)).slice(-last)))
+    let shown = lastRows(directory, last)
+    console.log(auditTable(shown))
+    while (values.follow) {
+      await new Promise((resolve) => setTimeout(resolve, followMs))
+      const rows = lastRows(directory, maxFollowed)
+      const known = new Set(shown.map(({ id }) => id))
+      const fresh = rows.filter(({ id }) => !known.has(id))
+      // The heading stands above the first rows.
+      if (fresh.length > 0) console.log(auditTable(fresh).split('\n').slice(2).join('\n'))
+      shown = rows
+    }
     return 0
   },
 }
 
-type Row = Readonly<Record<string, unknown>>
+const followMs = 1_000
+const maxFollowed = 1_000
 
-/** Every whole record of a directory's trails, oldest first. */
-export async function readRecords(directory: string): Promise<Row[]> {
-  const records: Row[] = []
-  for (const file of await trailFiles(directory)) {
-    for await (const read of trailLines(directory, file)) {
-      if ('line' in read) records.push({ ...(JSON.parse(read.line) as Row), file })
-    }
+/** A record as it was read. */
+export type AuditLine = Readonly<Record<string, unknown>>
+
+/** Every whole record of a directory's trail, oldest first. */
+export function readRecords(directory: string): AuditLine[] {
+  return [...recordsOf(directory)].map(({ file, record }) => ({ ...record, file }))
+}
+
+/** The last rows of a trail, in as much memory as they need: what an outcome completes stands shortly before it. */
+function lastRows(directory: string, last: number): AuditRow[] {
+  const window = Math.max(1_000, last * 8)
+  let records: AuditLine[] = []
+  for (const { record } of recordsOf(directory)) {
+    records.push(record)
+    if (records.length > 2 * window) records = records.slice(-window)
   }
-  return records
+  return rowsOf(records).slice(-last)
 }
 
 const columns = ['time', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'ms', 'arguments'] as const
 type Column = (typeof columns)[number]
 
+/** @property id of the call */
+export type AuditRow = Readonly<Record<Column, string>> & { readonly id: string }
+
+/** Records that stand for a call; all others complete one, or tell of the trail itself. */
+export const callTypes: ReadonlySet<unknown> = new Set([
+  'admission',
+  'denial',
+  'authentication_failure',
+  'refusal',
+  'limit',
+])
+
+const isOutcome = ({ type }: AuditLine): boolean => type === 'outcome' || type === 'list' || type === 'resolution'
+
 /** One row a call: its admission or refusal, with the outcome's figures beside it. */
-export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
-  const outcomes = new Map(records.filter(({ type }) => type === 'outcome').map((record) => [record.call, record]))
+export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
+  const outcomes = new Map(records.filter(isOutcome).map((record) => [record.call, record]))
   return records
-    .filter(({ type }) => type !== 'outcome' && type !== 'start')
+    .filter(({ type }) => callTypes.has(type))
     .map((record) => {
       const outcome = outcomes.get(record.call)
       const decision = record.decision as { rule?: string } | undefined
@@ -48,6 +86,7 @@ export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
       const person = (record.person ?? record.workload) as { name?: string | null; subject?: string } | undefined
       const withheld = outcome?.withheld as readonly string[] | undefined
       return {
+        id: text(record.call),
         time: text(record.time).slice(11, 23),
         person: person ? (person.name ?? text(person.subject)) : '-',
         agent: text(record.agent ?? '-'),
@@ -57,7 +96,7 @@ export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
           record.type === 'admission'
             ? `allowed by ${decision?.rule ?? '?'}`
             : `${text(record.type)}: ${text(record.reason)}`,
-        status: text(outcome?.http_status ?? ''),
+        status: outcome?.type === 'resolution' ? 'unknown' : text(outcome?.http_status ?? ''),
         ms: text(outcome?.latency_ms ?? ''),
         arguments:
           withheld === undefined
@@ -69,9 +108,12 @@ export function rowsOf(records: readonly Row[]): Record<Column, string>[] {
     })
 }
 
-/** A table in plain text, each column as wide as it needs, none wider than 60. */
-export function auditTable(rows: readonly Record<Column, string>[]): string {
-  const cut = (value: string): string => (value.length > 60 ? `${value.slice(0, 59)}…` : value)
+/** A table in plain text, each column as wide as it needs, none wider than 60, and nothing in it that steers a terminal. */
+export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): string {
+  const cut = (value: string): string => {
+    const safe = printable(value)
+    return safe.length > 60 ? `${safe.slice(0, 59)}…` : safe
+  }
   const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
   const widths = columns.map(width)
   const line = (values: readonly string[]): string =>
@@ -87,9 +129,9 @@ export function auditTable(rows: readonly Record<Column, string>[]): string {
 }
 
 const text = (value: unknown): string =>
-  typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
+  typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value)
 
-function detail(record: Row): string {
+function detail(record: AuditLine): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`
   const target = text(record.target)
   return target === '' || target.startsWith('session') || target.startsWith('list') ? '' : ` ${target}`

@@ -1,4 +1,8 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditAnchor } from './audit-anchor.ts'
+import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
+import { auditQuery } from './audit-query.ts'
+import { auditShip } from './audit-ship.ts'
 import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -24,7 +28,14 @@ const commands: Readonly<Record<string, Command>> = {
   'policy who-can': policyWhoCan,
   'policy what-can': policyWhatCan,
   'audit show': auditShow,
+  'audit query': auditQuery,
   'audit verify': auditVerify,
+  'audit prove': auditProve,
+  'audit check-proof': auditCheckProof,
+  'audit disclose': auditDisclose,
+  'audit keys': auditKeys,
+  'audit ship': auditShip,
+  'audit anchor': auditAnchor,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,

@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { trailFiles, trailLines } from './audit-files.ts'
+import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { logsOf } from './audit-files.ts'
 import { policyToAsk } from './ask-policy.ts'
 import { type Command, UsageError } from './command.ts'
 import { faultLine } from './policy-check.ts'
@@ -109,9 +110,9 @@ async function* recordsOf(path: string): AsyncGenerator<Readonly<Record<string, 
   const isDirectory = (await stat(path).catch(() => undefined))?.isDirectory()
   if (isDirectory === undefined) throw new UsageError(`there is no trail \`${path}\``)
   const directory = isDirectory ? path : dirname(path)
-  for (const file of isDirectory ? await trailFiles(path) : [basename(path)]) {
+  for (const file of isDirectory ? logsOf(path).flatMap(({ segments }) => segments) : [basename(path)]) {
     let at = 0
-    for await (const read of trailLines(directory, file)) {
+    for (const read of readLines(directory, file)) {
       at++
       // What was never finished is no record.
       if ('torn' in read || read.line === '') continue

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { auditTable, readRecords, rowsOf } from '../cli/audit-show.ts'
-import { verifyTrails } from '../cli/audit-verify.ts'
+import { verifyTrails } from '../cli/verify-trails.ts'
 import { startEmbeddedHost } from './host.ts'
 import { type Person, startWorld, type World } from './world.ts'
 
@@ -72,7 +72,7 @@ async function play({ gateway, routes, auditDir, upstreams, token }: World): Pro
 
   // The log phase completes a record after the client has its answer.
   await new Promise((resolve) => setTimeout(resolve, 300))
-  const records = await readRecords(auditDir)
+  const records = readRecords(auditDir)
   const rows = rowsOf(records)
   console.log(`\nThe audit trail of this session:\n\n${auditTable(rows).replace(/^/gm, '  ')}\n`)
   const isDenialThere = records.some(({ type, tool }) => type === 'denial' && tool === 'delete_issue')
@@ -81,7 +81,7 @@ async function play({ gateway, routes, auditDir, upstreams, token }: World): Pro
     isDenialThere,
     `${rows.length} calls, ${records.length} records`,
   )
-  const { faults } = await verifyTrails(auditDir)
+  const { faults } = verifyTrails([auditDir])
   step(
     'Every record follows the one before it',
     faults.length === 0,

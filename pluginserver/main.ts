@@ -9,6 +9,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { operationalLog } from '../adapters/operational-log.ts'
+import { runtime } from '../adapters/runtime.ts'
 import { dump, loadPlugin, loadPlugins } from './plugins.ts'
 import { startPluginServer } from './server.ts'
 
@@ -33,7 +34,11 @@ if (values.dump !== undefined) {
     log: (level, message) => log[level](message),
   })
   log.info({ socket: values.socket, plugins: [...plugins.keys()] }, 'serving')
-  const stop = (): void => void server.close().then(() => process.exit(0))
+  const stop = (): void =>
+    void server
+      .close()
+      .then(() => runtime().recorders.close())
+      .then(() => process.exit(0))
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
 }

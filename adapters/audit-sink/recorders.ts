@@ -1,31 +1,62 @@
 /** Who writes what is to be recorded: per route the audit plugin's configuration, per directory one trail. */
+import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
-import { admissionEvent, outcomeEvent, refusalEvent } from '../../lib/audit/record.ts'
-import type { RedactionRules } from '../../lib/audit/redact.ts'
+import {
+  type AuditEvent,
+  admissionEvent,
+  outcomeEvent,
+  type RecordRules,
+  refusalEvent,
+} from '../../lib/audit/record.ts'
+import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { Call } from '../../lib/context/call.ts'
+import type { JsonObject } from '../../lib/mcp/message.ts'
 import type { Clock } from '../clock.ts'
-import { Trail } from './trail.ts'
+import type { TrailHeads } from '../redis/trail-heads.ts'
+import { PeerWatch } from './peer-watch.ts'
+import { Trail, type TrailSettings } from './trail.ts'
 
-/** @property routeName what records call the route */
+/**
+ * @property directory       of the trail
+ * @property secondDirectory of a second trail, which counts where the first cannot be written, and the other way round
+ * @property heads           where nodes tell each other of their trails; of the first of a directory's routes that has one
+ * @property settings        of both; routes of one directory share the trail, and have to agree on them
+ */
 export interface RecorderConfig {
   readonly directory: string
-  readonly routeName: string
-  readonly rules: RedactionRules
+  readonly secondDirectory?: string
+  readonly settings: TrailSettings
+  readonly heads?: TrailHeads | undefined
+  readonly rules: RecordRules
 }
 
 /** Writes the records of one route. */
 export interface Recorder {
   /** @returns the admission's number. @throws Error when it could not be written: the call must not go on */
-  admit(call: Call): number
+  admit(call: Call): Promise<number>
   /** Writes what became of a call; what cannot be written is logged, the answer has long gone. */
-  complete(call: Call, serialized: unknown): void
+  complete(call: Call, serialized: unknown): Promise<void>
 }
 
-type Log = (level: 'warn' | 'error', message: string) => void
+type Log = (level: 'info' | 'warn' | 'error', message: string) => void
+type MakeEvent = (saltKey: Buffer) => AuditEvent
+
+/** @property settings as a text, to tell whether two routes agree */
+interface OpenTrail {
+  readonly trail: Trail
+  readonly settings: string
+  watch?: PeerWatch
+}
+
+/** What a route has to say before its audit plugin has run is kept for it, as much as this. */
+const maxEarly = 100
 
 export class Recorders {
-  readonly #trails = new Map<string, Trail>()
+  readonly #trails = new Map<string, OpenTrail>()
   readonly #byRoute = new Map<string, RecorderConfig>()
+  readonly #early = new Map<string, AuditEvent[]>()
+  readonly #earlyForAll: AuditEvent[] = []
+  readonly #lastSaid = new Map<string, string>()
   readonly #recorded = new WeakSet<Call>()
   readonly #clock: Clock
   readonly #log: Log
@@ -35,22 +66,29 @@ export class Recorders {
     this.#log = log
   }
 
-  /** The recorder of a route; from now on refusals of the route's other plugins are recorded with it, too. */
+  /**
+   * The recorder of a route; from now on refusals of the route's other plugins are recorded with it, too.
+   *
+   * @throws Error where another route writes to the same directory with other settings
+   */
   register(route: string, config: RecorderConfig): Recorder {
+    const trails = this.#trailsOf(config)
     this.#byRoute.set(route, config)
-    const { routeName, rules } = config
-    const trail = this.#trail(config.directory)
+    for (const event of this.#early.get(route) ?? []) this.#write(config, event)
+    this.#early.delete(route)
+    for (const event of this.#earlyForAll.splice(0)) this.noteAll(event)
+    const { rules } = config
     return {
-      admit: (call) => trail.append(admissionEvent(call, routeName, rules)),
-      complete: (call, serialized) => {
+      admit: (call) => this.#append(trails, (saltKey) => admissionEvent(call, rules, saltKey), true),
+      complete: async (call, serialized) => {
         // An inner request is part of the outer call, which tells.
         if (call.exchangeOf !== undefined && !call.refusal) return
         // Published metadata, say: nothing was asked of a server, nothing was refused.
         if (call.isAnswered && !call.admission) return
         if (!call.refusal || call.admission) {
-          this.#tryTo(call, () => trail.append(outcomeEvent(call, routeName, rules, serialized)))
+          await this.#tryTo(call.id, trails, (saltKey) => outcomeEvent(call, rules, saltKey, serialized))
         } else if (!this.#recorded.has(call)) {
-          this.#refuse(config, call)
+          await this.#refuse(config, call)
         }
       },
     }
@@ -64,34 +102,100 @@ export class Recorders {
    *
    * @returns false when it should have been recorded and could not be
    */
-  recordRefusal(route: string, call: Call): boolean {
+  async recordRefusal(route: string, call: Call): Promise<boolean> {
     const config = this.#byRoute.get(route)
     if (!config || call.admission) return true
     return this.#refuse(config, call)
   }
 
-  #refuse({ directory, routeName, rules }: RecorderConfig, call: Call): boolean {
+  /** Records what happened to a route apart from its calls. Kept until the route's audit plugin is there. */
+  note(route: string, event: AuditEvent): void {
+    // The same again, of a plugin that was only started again, says nothing.
+    const said = canonicalJson(event as JsonObject)
+    const about = `${route} ${event.type} ${JSON.stringify(event.use ?? null)}`
+    if (this.#lastSaid.get(about) === said) return
+    this.#lastSaid.set(about, said)
+    const config = this.#byRoute.get(route)
+    if (config) {
+      this.#write(config, event)
+      return
+    }
+    const early = this.#early.get(route) ?? []
+    if (early.length < maxEarly) early.push(event)
+    this.#early.set(route, early)
+  }
+
+  /** Records what happened to all routes. Where there is no trail yet, it is kept for the first. */
+  noteAll(event: AuditEvent): void {
+    const trails = [...this.#trails.values()].map(({ trail }) => trail)
+    if (trails.length > 0) for (const trail of trails) void this.#tryTo(event.type, [trail], () => event)
+    else if (this.#earlyForAll.length < maxEarly) this.#earlyForAll.push(event)
+  }
+
+  /** Ends every trail in order. */
+  async close(): Promise<void> {
+    for (const { watch } of this.#trails.values()) watch?.close()
+    await Promise.all([...this.#trails.values()].map(({ trail }) => trail.close()))
+  }
+
+  #write(config: RecorderConfig, event: AuditEvent): void {
+    void this.#tryTo(event.type, this.#trailsOf(config), () => ({ ...event, route: config.rules.name }))
+  }
+
+  async #refuse(config: RecorderConfig, call: Call): Promise<boolean> {
     const { refusal } = call
     if (!refusal) return true
-    const isDone = this.#tryTo(call, () => this.#trail(directory).append(refusalEvent(call, refusal, routeName, rules)))
+    const make: MakeEvent = (saltKey) => refusalEvent(call, refusal, config.rules, saltKey)
+    const isDone = await this.#tryTo(call.id, this.#trailsOf(config), make)
     if (isDone) this.#recorded.add(call)
     return isDone
   }
 
-  #tryTo(call: Call, append: () => unknown): boolean {
+  async #tryTo(what: string, trails: readonly Trail[], make: MakeEvent): Promise<boolean> {
     try {
-      append()
+      await this.#append(trails, make, false)
       return true
     } catch (error) {
-      this.#log('error', `${call.id} was not recorded: ${String(error)}`)
+      this.#log('error', `${what} was not recorded: ${String(error)}`)
       return false
     }
   }
 
-  #trail(directory: string): Trail {
+  /** To every trail; one that takes it is enough. @returns the record's number in the first that did */
+  async #append(trails: readonly Trail[], make: MakeEvent, isWaiting: boolean): Promise<number> {
+    const [only] = trails
+    if (trails.length === 1 && only) return only.append(make, isWaiting)
+    const written = await Promise.allSettled(trails.map((trail) => trail.append(make, isWaiting)))
+    const failed = written.filter((one) => one.status === 'rejected').map(({ reason }) => String(reason))
+    const first = written.find((one) => one.status === 'fulfilled')
+    if (!first) throw new Error(failed.join('; '))
+    for (const because of failed) this.#log('error', `one of two trails was not written: ${because}`)
+    return first.value
+  }
+
+  #trailsOf({ directory, secondDirectory, settings, heads }: RecorderConfig): Trail[] {
+    const first = this.#trail(directory, settings)
+    // One of a node's two trails is told of: a node has one name among the others.
+    if (heads) first.watch ??= new PeerWatch(first.trail, heads, settings.node, this.#log)
+    return [first.trail, ...(secondDirectory === undefined ? [] : [this.#trail(secondDirectory, settings).trail])]
+  }
+
+  #trail(directory: string, settings: TrailSettings): OpenTrail {
     const key = resolve(directory)
-    let trail = this.#trails.get(key)
-    if (!trail) this.#trails.set(key, (trail = new Trail(key, this.#clock)))
-    return trail
+    const text = JSON.stringify(settings)
+    const open = this.#trails.get(key)
+    if (!open) {
+      const opened: OpenTrail = { trail: new Trail(key, settings, this.#clock, this.#log), settings: text }
+      this.#trails.set(key, opened)
+      return opened
+    }
+    if (open.settings !== text) {
+      const digest = (one: string): string => createHash('sha256').update(one).digest('hex').slice(0, 8)
+      throw new Error(
+        `routes that write to ${key} have to agree on the trail’s settings (${digest(open.settings)}, ${digest(text)}): ` +
+          'node, durability, node_key; after a change, restart Kong',
+      )
+    }
+    return open
   }
 }

@@ -1,140 +1,429 @@
-/** The trail on disk: one file per start of a plugin server, appended to and never changed. */
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
-import { hostname } from 'node:os'
-import { join } from 'node:path'
-import { type ChainHead, genesis, hashOf, link } from '../../lib/audit/chain.ts'
+/** The trail of a node: a log for each start of a plugin server, chained, signed, and never changed. */
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type ChainHead, genesis, link } from '../../lib/audit/chain.ts'
+import { type Checkpoint, checkpointText, originOf } from '../../lib/audit/checkpoint.ts'
+import { certify } from '../../lib/audit/epoch.ts'
+import type { AuditEvent } from '../../lib/audit/record.ts'
+import { Frontier, leafHash } from '../../lib/audit/merkle.ts'
+import { type NoteSigner, signNote, verifierKey } from '../../lib/audit/signed-note.ts'
 import { type Clock, newId } from '../clock.ts'
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { LineFile } from './line-file.ts'
+import { makeSaltKey, nodeSigner } from './node-key.ts'
+import { OpenAdmissions } from './open-admissions.ts'
+import { checkpointsFile, lastLine, listLogs, nextKey, saltFile, segmentFile } from './trail-files.ts'
 
-/** @property size bytes of whole records. @property isTorn something may stand after them */
-interface OpenFile {
-  readonly descriptor: number
-  size: number
-  isTorn: boolean
+/**
+ * When a record counts as written.
+ *
+ * - `os`: the operating system has it: a crash of the process loses nothing; one of the machine at most what came after
+ *   the last fdatasync, a fifth of a second (default)
+ * - `disk`: the disk has it: calls that come together wait for one fdatasync together
+ */
+export type Durability = 'os' | 'disk'
+
+/**
+ * @property node            what the node is called: no white space, no plus
+ * @property nodeKey         Ed25519, PKCS #8 PEM; default: one is made and kept in the directory
+ * @property maxSegmentBytes default 64 MiB
+ * @property checkpointMs    default 1,000; also after every 1,000 records
+ * @property heartbeatMs     a record when there was none for so long, default 60,000
+ * @property epochMs         how long one key signs checkpoints, default an hour
+ */
+export interface TrailSettings {
+  readonly node: string
+  readonly durability?: Durability
+  readonly nodeKey?: string
+  readonly maxSegmentBytes?: number
+  readonly checkpointMs?: number
+  readonly heartbeatMs?: number
+  readonly epochMs?: number
+}
+
+type Log = (level: 'info' | 'warn' | 'error', message: string) => void
+
+const checkpointRecords = 1_000
+const syncMs = 200
+/** A disk that keeps a call waiting for longer has failed it. */
+const patienceMs = 250
+/** A disk that has not taken anything for so long is taken for broken, also where nobody waits for it. */
+const stalledMs = 5_000
+
+/** What there is while the trail is open. @property sealed the last checkpoint's size */
+interface OpenLog {
+  readonly lock: DirectoryLock
+  readonly key: string
+  readonly boot: string
+  readonly origin: string
+  readonly node: NoteSigner
+  readonly saltKey: Buffer
+  readonly checkpoints: LineFile
+  readonly tree: Frontier
+  segment: number
+  file: LineFile
+  head: ChainHead
+  epoch: {
+    readonly number: number
+    readonly signer: NoteSigner
+    readonly certificate: string
+    readonly sinceMono: number
+  }
+  sealed: { readonly size: number; readonly mono: number }
+  lastRecordMono: number
+  syncedSeq: number
+  syncBegunMono: number | undefined
 }
 
 /**
  * Appends records in order.
  *
- * Writes are synchronous on purpose: into the page cache one takes a few microseconds, a tenth of what handing it to
- * another thread costs, and the call it admits is waiting (docs/decisions/0006). When one fails the record was not
- * written, the file is cut back to its last whole record, and the next record tries again.
+ * When a write fails the record was not written, the file is cut back to its last whole record, and the next record tries
+ * again: what a full disk closed opens by itself. When the disk fails (anything but a full one, and a failed fdatasync,
+ * after which the kernel may have forgotten what it could not write) the next record begins a new segment.
  */
 export class Trail {
   readonly directory: string
+  /** Is told of each checkpoint. */
+  onCheckpoint: ((head: { readonly note: string; readonly certificate: string }) => void) | undefined
+  /** Is told of the log before, when a log has begun and there was one. */
+  onStart: ((previous: { boot: string | null; seq: number; nodeKey: string }) => Promise<void>) | undefined
+  readonly #settings: TrailSettings
   readonly #clock: Clock
-  #file: OpenFile | undefined
-  #head: ChainHead = genesis
+  readonly #log: Log
+  #open: OpenLog | undefined
+  #opening: Promise<OpenLog> | undefined
+  #isClosed = false
+  #broken: string | undefined
+  #syncing: Promise<void> | undefined
+  #ticking: NodeJS.Timeout | undefined
 
-  constructor(directory: string, clock: Clock) {
-    this.directory = directory
+  constructor(directory: string, settings: TrailSettings, clock: Clock, log: Log) {
+    this.directory = resolve(directory)
+    this.#settings = settings
     this.#clock = clock
+    this.#log = log
   }
 
   /**
-   * @param event the record's own members; number, hash of the record before, and time are added
-   * @returns the record's number, once `write` has taken it: a crash of this process cannot lose it any more
-   * @throws Error when it could not be written
+   * @param event   what the record says; number, hash of the record before, time, node and boot are added. A function
+   *                gets the key that salts this log's commitments
+   * @param isWaiting the record has to be as durable as the trail is set to before this resolves
+   * @returns the record's number
+   * @throws Error when it could not be written, or not within 250 ms: what waits for it must not go on
    */
-  append(event: object): number {
-    const file = this.#ready()
-    const { seq } = this.#head
-    const { line, next } = link(this.#head, { ...this.#now(), ...event })
-    write(file, line)
-    this.#head = next
+  async append(event: AuditEvent | ((saltKey: Buffer) => AuditEvent), isWaiting = false): Promise<number> {
+    const log = this.#open ?? (await this.#within(this.#begin(), 'the trail could not be opened'))
+    const seq = this.#write(log, typeof event === 'function' ? event(log.saltKey) : event)
+    if (isWaiting && this.#settings.durability === 'disk')
+      await this.#within(this.#onDisk(log, seq), 'the disk is slow')
     return seq
   }
 
-  /** Gives the file back; the next record begins a new one. */
-  close(): void {
-    if (this.#file) closeSync(this.#file.descriptor)
-    this.#file = undefined
-  }
-
-  /** The open file, its end whole. */
-  #ready(): OpenFile {
-    const file = (this.#file ??= this.#begin())
-    if (file.isTorn) {
-      ftruncateSync(file.descriptor, file.size)
-      file.isTorn = false
-    }
-    return file
-  }
-
-  /** Begins a file with a record that names the one before it, so that a missing or shortened one is noticed. */
-  #begin(): OpenFile {
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 })
-    const previous = lastTrail(this.directory)
-    const boot = newId()
-    const stamp = new Date(this.#clock.nowMs()).toISOString().replace(/[-:.]/g, '')
-    // Never appended to by anyone else: the name is new, and `wx` refuses one that exists.
-    const name = `trail-${stamp}-${boot.slice(0, 8)}.jsonl`
-    const path = join(this.directory, name)
-    const file: OpenFile = { descriptor: openSync(path, 'wx', 0o600), size: 0, isTorn: false }
-    const start = { type: 'start', boot, node: hostname(), pid: process.pid, previous: previous ?? null }
-    const { line, next } = link(genesis, { ...this.#now(), ...start })
+  /** Ends the log with a `stop` record and a last checkpoint, and gives the directory back. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    clearInterval(this.#ticking)
+    const log = this.#open ?? (await this.#opening?.catch(() => undefined))
+    await this.#syncing?.catch(() => undefined)
+    if (!log) return
+    this.#open = undefined
     try {
-      write(file, line)
+      this.#write(log, { type: 'stop' })
+      log.file.syncNow()
+      this.#seal(log, { origin: log.origin, size: log.tree.size, root: log.tree.root() })
+      log.checkpoints.syncNow()
     } catch (error) {
-      // An empty file would hide the one before it from the next start.
-      closeSync(file.descriptor)
-      unlinkSync(path)
+      this.#log('error', `the trail in ${this.directory} was not closed properly: ${String(error)}`)
+    }
+    log.file.close()
+    log.checkpoints.close()
+    log.lock.release()
+  }
+
+  #write(log: OpenLog, event: object): number {
+    const stalled = this.#clock.monoMs() - (log.syncBegunMono ?? Number.POSITIVE_INFINITY)
+    if (stalled > stalledMs)
+      throw new Error(`the disk under ${this.directory} has not answered for ${Math.round(stalled)} ms`)
+    if (this.#broken !== undefined) this.#renew(log)
+    const [nowMs, monoMs] = [this.#clock.nowMs(), this.#clock.monoMs()]
+    const { seq } = log.head
+    const { line, leaf, next } = link(log.head, {
+      ...event,
+      ...this.#stamp(log, nowMs, monoMs),
+    })
+    if (log.file.size > 0 && log.file.size + line.length > (this.#settings.maxSegmentBytes ?? 64 * 1024 * 1024))
+      this.#rotate(log)
+    try {
+      log.file.append(line)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') this.#broken = String(error)
       throw error
     }
-    this.#head = next
-    return file
+    log.head = next
+    log.tree.append(leaf)
+    log.lastRecordMono = monoMs
+    if (log.tree.size - log.sealed.size >= checkpointRecords) void this.#sync(log).catch(() => undefined)
+    return seq
   }
 
-  #now(): { readonly time: string; readonly mono_ms: number } {
-    return { time: new Date(this.#clock.nowMs()).toISOString(), mono_ms: Math.round(this.#clock.monoMs()) }
-  }
-}
-
-/** Until all of it is written: a disk that fills up takes a part before it says no. */
-function write(file: OpenFile, line: string): void {
-  const bytes = Buffer.from(`${line}\n`)
-  file.isTorn = true
-  for (let written = 0; written < bytes.length;) {
-    written += writeSync(file.descriptor, bytes, written, bytes.length - written, file.size + written)
-  }
-  file.size += bytes.length
-  file.isTorn = false
-}
-
-const lastBytes = 128 * 1024
-
-/** The newest trail of a directory: its name, its last whole record's hash, and how many bytes after that are torn. */
-export function lastTrail(directory: string): { file: string; last: string; torn_bytes: number } | undefined {
-  const file = readdirSync(directory)
-    .filter((name) => /^trail-.*\.jsonl$/.test(name))
-    .sort()
-    .at(-1)
-  if (file === undefined) return undefined
-  const descriptor = openSync(join(directory, file), 'r')
-  try {
-    const { size } = fstatSync(descriptor)
-    // Twice as far back until the last whole record is in it from its first byte.
-    let tail = Buffer.alloc(0)
-    let [end, begin] = [-1, -1]
-    for (let length = lastBytes; begin === -1 && tail.length < size; length *= 2) {
-      const from = Math.max(0, size - length)
-      tail = Buffer.alloc(size - from)
-      tail = tail.subarray(0, readSync(descriptor, tail, 0, tail.length, from))
-      end = tail.lastIndexOf(0x0a)
-      begin = end <= 0 ? -1 : tail.lastIndexOf(0x0a, end - 1)
+  #stamp(log: Pick<OpenLog, 'boot'>, nowMs: number, monoMs: number): object {
+    return {
+      boot: log.boot,
+      node: this.#settings.node,
+      time: new Date(nowMs).toISOString(),
+      mono_ms: Math.round(monoMs),
     }
-    const line = end === -1 ? '' : tail.subarray(begin + 1, end).toString('utf8')
-    return { file, last: line === '' ? '' : hashOf(line), torn_bytes: tail.length - (end + 1) }
+  }
+
+  /** Begins a log with a record that names the one before it, so that a missing or shortened one is noticed. */
+  #begin(): Promise<OpenLog> {
+    if (this.#isClosed) return Promise.reject(new Error(`the trail in ${this.directory} is closed`))
+    this.#opening ??= this.#openLog()
+      .then((log) => (this.#open = log))
+      .finally(() => (this.#opening = undefined))
+    return this.#opening
+  }
+
+  async #openLog(): Promise<OpenLog> {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 })
+    const lock = await lockDirectory(this.directory)
+    const begun: LineFile[] = []
+    try {
+      const node = nodeSigner(this.directory, this.#settings.node, this.#settings.nodeKey)
+      const previous = lastOf(this.directory)
+      const boot = newId()
+      const key = nextKey(this.directory, boot)
+      const origin = originOf(this.#settings.node, boot)
+      const file = new LineFile(join(this.directory, segmentFile(key, 1)))
+      begun.push(file)
+      const start = {
+        type: 'start',
+        pid: process.pid,
+        node_key: verifierKey(node.name, node.privateKey),
+        durability: this.#settings.durability ?? 'os',
+        previous: previous ?? null,
+      }
+      const [nowMs, monoMs] = [this.#clock.nowMs(), this.#clock.monoMs()]
+      const { line, leaf, next } = link(genesis, { ...start, ...this.#stamp({ boot }, nowMs, monoMs) })
+      file.append(line)
+      const checkpoints = new LineFile(join(this.directory, checkpointsFile(key)))
+      begun.push(checkpoints)
+      const tree = new Frontier()
+      tree.append(leaf)
+      const log: OpenLog = {
+        lock,
+        key,
+        boot,
+        origin,
+        node,
+        saltKey: makeSaltKey(join(this.directory, saltFile(key))),
+        checkpoints,
+        tree,
+        segment: 1,
+        file,
+        head: next,
+        epoch: { number: 0, signer: node, certificate: '', sinceMono: monoMs },
+        sealed: { size: 0, mono: monoMs },
+        lastRecordMono: monoMs,
+        syncedSeq: 0,
+        syncBegunMono: undefined,
+      }
+      this.#nextEpoch(log, { origin, size: 1, root: tree.root() })
+      file.syncNow()
+      syncDirectory(this.directory)
+      log.syncedSeq = log.head.seq - 1
+      this.#ticking = setInterval(() => this.#tick(log), syncMs).unref()
+      if (previous) void this.#resolve(log)
+      if (previous) {
+        const { boot, seq } = previous
+        // After the log is open, so that what is found can be written to it.
+        setImmediate(() => void this.onStart?.({ boot, seq, nodeKey: start.node_key }))
+      }
+      return log
+    } catch (error) {
+      // An empty log would hide the one before it from the next start.
+      for (const file of begun) file.discard()
+      lock.release()
+      throw error
+    }
+  }
+
+  /** Says of every call the logs before have admitted and not seen the end of that nobody knows how it ended. */
+  async #resolve(log: OpenLog): Promise<void> {
+    try {
+      const open = await OpenAdmissions.before(this.directory, log.key)
+      for (const { boot, seq, call } of open.all()) {
+        await this.append({ type: 'resolution', call, admission: { boot, seq }, outcome: 'indeterminate' })
+      }
+      await this.append({ type: 'recovery', logs: open.logs, resolved: open.size })
+    } catch (error) {
+      if (!this.#isClosed) this.#log('error', `calls of earlier logs were not resolved: ${String(error)}`)
+    }
+  }
+
+  #rotate(log: OpenLog): void {
+    log.file.syncNow()
+    log.syncedSeq = log.head.seq - 1
+    this.#newSegment(log)
+  }
+
+  /** After the disk has failed: a new segment, and a record of what may be missing before it. */
+  #renew(log: OpenLog): void {
+    const because = this.#broken
+    const [from, to] = [log.syncedSeq + 1, log.head.seq - 1]
+    this.#newSegment(log)
+    this.#broken = undefined
+    try {
+      this.#write(log, { type: 'fault', what: 'disk', because, not_known_on_disk: to < from ? null : { from, to } })
+      log.file.syncNow()
+      log.syncedSeq = log.head.seq - 1
+    } catch (error) {
+      this.#broken = because
+      throw error
+    }
+    this.#log('warn', `the trail in ${this.directory} goes on in a new segment after: ${because}`)
+  }
+
+  #newSegment(log: OpenLog): void {
+    const file = new LineFile(join(this.directory, segmentFile(log.key, log.segment + 1)))
+    syncDirectory(this.directory)
+    log.file.close()
+    log.file = file
+    log.segment++
+  }
+
+  /** One fdatasync at a time; whoever came while one was under way waits for the next. */
+  async #onDisk(log: OpenLog, seq: number): Promise<void> {
+    while (log.syncedSeq < seq) {
+      await this.#sync(log)
+      if (this.#broken !== undefined) throw new Error(this.#broken)
+    }
+  }
+
+  #sync(log: OpenLog): Promise<void> {
+    return (this.#syncing ??= this.#syncOnce(log).finally(() => (this.#syncing = undefined)))
+  }
+
+  /** Syncs, and signs a checkpoint of what is on disk now when one is due: none ever promises what may be lost. */
+  async #syncOnce(log: OpenLog): Promise<void> {
+    const begun = this.#clock.monoMs()
+    const covers: Checkpoint = { origin: log.origin, size: log.tree.size, root: log.tree.root() }
+    log.syncBegunMono = begun
+    try {
+      await log.file.sync()
+    } catch (error) {
+      this.#broken = `fdatasync: ${String(error)}`
+      throw error
+    } finally {
+      log.syncBegunMono = undefined
+    }
+    log.syncedSeq = Math.max(log.syncedSeq, covers.size)
+    const isDue =
+      covers.size - log.sealed.size >= checkpointRecords ||
+      begun - log.sealed.mono >= (this.#settings.checkpointMs ?? 1_000)
+    if (isDue && covers.size > log.sealed.size && this.#open === log) {
+      this.#seal(log, covers)
+      if (begun - log.epoch.sinceMono >= (this.#settings.epochMs ?? 3_600_000)) this.#nextEpoch(log, covers)
+    }
+  }
+
+  #seal(log: OpenLog, checkpoint: Checkpoint): void {
+    if (checkpoint.size === log.sealed.size) return
+    const note = signNote(checkpointText(checkpoint), log.epoch.signer)
+    log.checkpoints.append(JSON.stringify({ note, time: new Date(this.#clock.nowMs()).toISOString() }))
+    log.sealed = { size: checkpoint.size, mono: this.#clock.monoMs() }
+    this.onCheckpoint?.({ note, certificate: log.epoch.certificate })
+  }
+
+  /** A new key for the checkpoints after this one. The old one is forgotten: whoever comes later cannot use it. */
+  #nextEpoch(log: OpenLog, before: Checkpoint): void {
+    const signer = { name: log.origin, privateKey: generateKeyPairSync('ed25519').privateKey }
+    const number = log.epoch.number + 1
+    const key = verifierKey(signer.name, signer.privateKey)
+    const certificate = certify({ number, key, before }, log.node)
+    this.#write(log, { type: 'key', epoch: number, key, certificate })
+    log.epoch = { number, signer, certificate, sinceMono: this.#clock.monoMs() }
+  }
+
+  #tick(log: OpenLog): void {
+    try {
+      const idle = this.#clock.monoMs() - log.lastRecordMono
+      if (idle >= (this.#settings.heartbeatMs ?? 60_000)) this.#write(log, { type: 'heartbeat' })
+    } catch (error) {
+      this.#log('error', `no heartbeat in ${this.directory}: ${String(error)}`)
+    }
+    if (log.syncedSeq >= log.head.seq - 1 && log.sealed.size >= log.tree.size) return
+    this.#sync(log).catch((error: unknown) => {
+      this.#log('error', `the trail in ${this.directory} was not synced or sealed: ${String(error)}`)
+    })
+  }
+
+  /** @throws Error when it takes longer than a call may wait */
+  async #within<T>(work: Promise<T>, late: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`${late}: nothing within ${patienceMs} ms`)), patienceMs)
+    })
+    try {
+      return await Promise.race([work, limit])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, 'r')
+  try {
+    fsyncSync(descriptor)
   } finally {
     closeSync(descriptor)
+  }
+}
+
+/**
+ * The end of the newest log of a directory.
+ *
+ * @property seq of its last whole record, @property last that record's leaf hash, @property torn_bytes what stands after it
+ */
+export interface PreviousLog {
+  readonly file: string
+  readonly boot: string | null
+  readonly seq: number
+  readonly last: string
+  readonly torn_bytes: number
+  readonly torn_sha256?: string
+}
+
+function lastOf(directory: string): PreviousLog | undefined {
+  const segments = listLogs(directory).at(-1)?.segments ?? []
+  let torn: Buffer = Buffer.alloc(0)
+  for (const file of segments.toReversed()) {
+    const end = lastLine(directory, file)
+    if (torn.length === 0) torn = end.torn
+    if (end.line === undefined) continue
+    return {
+      file,
+      ...placeOf(end.line),
+      last: leafHash(end.line).toString('hex'),
+      torn_bytes: torn.length,
+      ...(torn.length === 0 ? {} : { torn_sha256: createHash('sha256').update(torn).digest('hex') }),
+    }
+  }
+  return segments[0] === undefined
+    ? undefined
+    : { file: segments[0], boot: null, seq: 0, last: '', torn_bytes: torn.length }
+}
+
+/** Somebody may have edited the line: the next start must not depend on it. */
+function placeOf(line: string): { readonly boot: string | null; readonly seq: number } {
+  try {
+    const { boot, seq } = JSON.parse(line) as { readonly boot?: unknown; readonly seq?: unknown }
+    return { boot: typeof boot === 'string' ? boot : null, seq: typeof seq === 'number' ? seq : 0 }
+  } catch {
+    return { boot: null, seq: 0 }
   }
 }

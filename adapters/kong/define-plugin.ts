@@ -32,7 +32,11 @@ export interface PluginDefinition<C> {
   readonly priority: number
   readonly schema: PluginModule['Schema']
   readonly stages: readonly StageDefinition<C>[]
-  readonly log?: (config: C, runtime: Runtime, route: string) => (call: Call, serialized: unknown) => void
+  readonly log?: (
+    config: C,
+    runtime: Runtime,
+    route: string,
+  ) => (call: Call, serialized: unknown) => void | Promise<void>
   readonly instead?: (config: C, runtime: Runtime) => (() => Promise<Answer>) | undefined
 }
 
@@ -47,7 +51,7 @@ export const version = '0.1.0'
 export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
   class Plugin {
     readonly #run: (kong: Kong) => Promise<void>
-    readonly #complete: ((call: Call, serialized: unknown) => void) | undefined
+    readonly #complete: ((call: Call, serialized: unknown) => void | Promise<void>) | undefined
     readonly #runtime: Runtime
 
     constructor(rawConfig: Record<string, unknown>) {
@@ -78,7 +82,7 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
     async log(kong: Kong): Promise<void> {
       const id = await kong.ctx.shared.get(callKey)
       const call = typeof id === 'string' ? this.#runtime.calls.take(id) : undefined
-      if (call && this.#complete) this.#complete(call, await readLog(kong, call))
+      if (call && this.#complete) await this.#complete(call, await readLog(kong, call))
     }
   }
   // Kong asks a plugin for its phases by the methods its class has, and each phase is a round trip.
@@ -171,7 +175,7 @@ async function settle(
   call.refusal = end.refuse
   if (toWire(end.refuse).httpStatus === 503) runtime.log('error', `${route}: closed: ${JSON.stringify(end.refuse)}`)
   call.clientIp = await port.clientIp()
-  const isOnRecord = runtime.recorders.recordRefusal(route, call)
+  const isOnRecord = await runtime.recorders.recordRefusal(route, call)
   if (end.answer && isOnRecord) return withHeaders(end.answer)
   const refusal: Refusal = isOnRecord ? end.refuse : { why: 'not_on_record', because: 'the refusal' }
   const { httpStatus, headers, ...error } = toWire(refusal)

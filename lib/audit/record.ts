@@ -1,4 +1,6 @@
 /** What a record says. Every kind of event is one object of plain JSON; the trail adds number, time and chain. */
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '../canonical-json.ts'
 import type { Call, Listed } from '../context/call.ts'
 import type { Refusal } from '../context/refusal.ts'
 import type { Principal } from '../identity/principal.ts'
@@ -6,35 +8,74 @@ import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
 import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
+import { commit, saltOf } from './commitment.ts'
 import { responseOf } from './read-response.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
 /**
  * - `admission`: written before the upstream is opened
- * - `outcome`: what became of an admission
+ * - `outcome`, `list`: what became of an admission; a list says what was returned and what withheld
+ * - `resolution`: nobody will ever know what became of an admission: the plugin server was gone before it ended
  * - `denial`, `authentication_failure`, `refusal`: the call was stopped, by policy, for its token, or for anything else
  * - `limit`: Kong's rate limiting stopped it
- * - `start`: a plugin server began a trail
+ * - `policy`: a policy came into force on a route, or one was refused
+ * - `start`, `stop`: a plugin server began a log, or ended it in order
+ * - `recovery`: the logs before have been read, and their open admissions resolved
+ * - `key`: a new key signs checkpoints from here on, certified by the node's; or an issuer of tokens has other keys
+ * - `heartbeat`: there was nothing to record
+ * - `fault`: the disk failed, and what may be missing before this; or the trail was put back to an earlier state
+ * - `peer_head`: how long the log of another node was
  */
-export type RecordType = 'admission' | 'outcome' | 'denial' | 'authentication_failure' | 'refusal' | 'limit' | 'start'
+export const recordTypes = [
+  'admission',
+  'outcome',
+  'list',
+  'resolution',
+  'denial',
+  'authentication_failure',
+  'refusal',
+  'limit',
+  'policy',
+  'start',
+  'stop',
+  'recovery',
+  'key',
+  'heartbeat',
+  'fault',
+  'peer_head',
+] as const
+export type RecordType = (typeof recordTypes)[number]
 
 export interface AuditEvent {
   readonly type: RecordType
   readonly [member: string]: Json | undefined
 }
 
+/**
+ * How a route's calls are recorded.
+ *
+ * @property name      what records call the route
+ * @property redaction what of the arguments is shown
+ */
+export interface RecordRules {
+  readonly name: string
+  readonly redaction: RedactionRules
+}
+
 const maxNameLength = 512
+/** Arguments of larger messages are committed to with the whole body alone: writing them again would take too long. */
+const maxCommittedBytes = 64 * 1024
 
 /** The record that lets a call pass. */
-export function admissionEvent(call: Call, route: string, rules: RedactionRules): AuditEvent {
-  return { type: 'admission', ...describe(call, route, rules), decision: decisionOf(call) }
+export function admissionEvent(call: Call, rules: RecordRules, saltKey: Buffer): AuditEvent {
+  return { type: 'admission', ...describe(call, rules, saltKey), decision: decisionOf(call) }
 }
 
 /** The record of a call the suite refused itself. */
-export function refusalEvent(call: Call, refusal: Refusal, route: string, rules: RedactionRules): AuditEvent {
+export function refusalEvent(call: Call, refusal: Refusal, rules: RecordRules, saltKey: Buffer): AuditEvent {
   return {
     type: typeOf(refusal),
-    ...describe(call, route, rules),
+    ...describe(call, rules, saltKey),
     ...(call.decision ? { decision: decisionOf(call) } : {}),
     reason: reasonOf(refusal),
     detail: detailOf(refusal),
@@ -42,19 +83,22 @@ export function refusalEvent(call: Call, refusal: Refusal, route: string, rules:
 }
 
 /** The record of what became of an admitted call, or of one that something else in Kong stopped. */
-export function outcomeEvent(call: Call, route: string, rules: RedactionRules, serialized: unknown): AuditEvent {
+export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, serialized: unknown): AuditEvent {
   const seen = readSerialized(serialized)
   if (call.admission) {
     return {
-      type: 'outcome',
+      type: call.listed ? 'list' : 'outcome',
       call: call.id,
-      admission: call.admission.seq,
-      ...(call.sentDigest === undefined ? {} : { sent_body_sha256: call.sentDigest }),
+      route: rules.name,
+      ...(call.sentDigest === undefined
+        ? {}
+        : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
       ...seen,
       ...responseOf(call, serialized),
       ...(call.listed
         ? {
             returned: call.listed.kept.length,
+            returned_sha256: setDigest(call.listed.kept),
             withheld: namesOf(call.listed.withheld),
             withheld_count: call.listed.withheld.length,
             ...(call.listed.reasons === undefined ? {} : { withheld_reasons: call.listed.reasons }),
@@ -66,7 +110,7 @@ export function outcomeEvent(call: Call, route: string, rules: RedactionRules, s
   }
   return {
     type: seen.http_status === 429 ? 'limit' : 'refusal',
-    ...describe(call, route, rules),
+    ...describe(call, rules, saltKey),
     ...seen,
     reason: 'stopped_by_kong',
   }
@@ -119,11 +163,22 @@ function typeOf(refusal: Refusal): RecordType {
   }
 }
 
-function describe(call: Call, route: string, rules: RedactionRules): JsonObject {
+/** One digest for one set of names, in whatever order a server lists them. */
+const setDigest = (names: readonly string[]): string =>
+  createHash('sha256')
+    .update(canonicalJson([...names].sort()))
+    .digest('hex')
+
+function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
   const { principal, message, target } = call
+  const salt = saltOf(saltKey, call.id)
+  const args =
+    (target?.kind === 'tool' || target?.kind === 'prompt') && message !== undefined && 'params' in message
+      ? message.params.arguments
+      : undefined
   return {
     call: call.id,
-    route,
+    route: rules.name,
     verb: call.request.verb,
     path: shorten(call.request.path),
     ...(call.clientIp === undefined ? {} : { client_ip: call.clientIp }),
@@ -152,13 +207,11 @@ function describe(call: Call, route: string, rules: RedactionRules): JsonObject 
         }),
     ...(target === undefined ? {} : { target: targetName(target) }),
     ...(target?.kind === 'tool' ? { tool: shorten(target.name) } : {}),
-    ...((target?.kind === 'tool' || target?.kind === 'prompt') &&
-    message !== undefined &&
-    'params' in message &&
-    message.params.arguments !== undefined
-      ? { arguments: redact(message.params.arguments, rules) }
-      : {}),
-    ...(call.bodyDigest === undefined ? {} : { body_sha256: call.bodyDigest }),
+    ...(args === undefined ? {} : { arguments: redact(args, rules.redaction) }),
+    ...(args === undefined || (call.bodyBytes ?? 0) > maxCommittedBytes
+      ? {}
+      : { arguments_commitment: commit(salt, args) }),
+    ...(call.bodyDigest === undefined ? {} : { body_commitment: commit(salt, call.bodyDigest) }),
   }
 }
 
@@ -201,6 +254,7 @@ const verdictOf = (verdict: Verdict): JsonObject =>
     ? {
         effect: 'allow',
         rule: verdict.rule,
+        ...(verdict.isHighRisk === true ? { high_risk: true } : {}),
         // Whose values they are is the policy's business; its digest is beside them.
         ...(verdict.edits ? { forced: Object.keys(verdict.edits.force), removed: verdict.edits.remove } : {}),
       }

@@ -1,12 +1,20 @@
 /** What of a call's arguments goes on record. */
+import { createHmac } from 'node:crypto'
+import { canonicalJson } from '../canonical-json.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
 
 /**
  * - `clear`: names of arguments whose values are recorded as they are; everything else is masked, but its name and
  *   kind stay, so that a reader sees what was asked without seeing what was said
+ * - `hashed`: names of arguments recorded as HMAC-SHA-256 of their canonical JSON: equal values can be told to be equal,
+ *   on every node that has the same key
+ *
+ * @property hmacKey of `hashed`, which is masked without one
  */
 export interface RedactionRules {
   readonly clear: readonly string[]
+  readonly hashed?: readonly string[]
+  readonly hmacKey?: Buffer
 }
 
 const maxTextLength = 256
@@ -25,6 +33,7 @@ const secretName = /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|a
  */
 export function redact(args: Json, rules: RedactionRules): Json {
   const clear = new Set(rules.clear)
+  const hashed = new Set(rules.hmacKey ? rules.hashed : [])
   let values = 0
   let clearText = 0
   return copy(args, false, 0)
@@ -53,9 +62,21 @@ export function redact(args: Json, rules: RedactionRules): Json {
       }
       out[name.slice(0, 64)] = secretName.test(name.slice(0, 64))
         ? '[secret]'
-        : copy(members[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
+        : depth === 0 && hashed.has(name)
+          ? digest(members[name] as Json)
+          : copy(members[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
     }
     return out
+  }
+
+  /** Long values are masked: hashing costs by the byte. */
+  function digest(value: Json): Json {
+    values++
+    if (typeof value === 'object' && value !== null) return copy(value, false, 1)
+    if (typeof value === 'string' && value.length > maxClearText) return text(value, false)
+    return `hmac-sha256:${createHmac('sha256', rules.hmacKey as Buffer)
+      .update(canonicalJson(value))
+      .digest('hex')}`
   }
 
   function text(value: string, isClear: boolean): string {

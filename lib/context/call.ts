@@ -60,7 +60,7 @@ export interface External {
   readonly because?: string
 }
 
-/** Proof that the call is on record. @property seq the record's number in its trail */
+/** Proof that the call is on record. @property seq the record's number in its log */
 export interface Admission {
   readonly seq: number
 }
@@ -113,6 +113,7 @@ export interface Call {
   message?: Message
   target?: Target
   bodyDigest?: string
+  bodyBytes?: number
   decision?: Decision
   admission?: Admission
   clientCredentialsRemoved?: boolean

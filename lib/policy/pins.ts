@@ -1,5 +1,6 @@
 /** Pins: which definition of each tool somebody has approved, and how a definition is told from another. */
 import { createHash } from 'node:crypto'
+import { canonicalJson } from '../canonical-json.ts'
 import { isObject, type Json } from '../mcp/message.ts'
 import { isRecord } from '../is-record.ts'
 
@@ -48,20 +49,6 @@ export const definitionDigest = (entry: Json): string =>
   createHash('sha256')
     .update(canonicalJson(definitionOf(entry)))
     .digest('hex')
-
-/**
- * The canonical form of a JSON value (RFC 8785): no white space, keys in the order of their UTF-16 units, numbers and
- * strings as ECMAScript writes them.
- *
- * @throws RangeError for a number that is no double (RFC 8785 3.2.2.3); the strict reader lets none through
- */
-export function canonicalJson(value: Json): string {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`${value} has no form in JSON`)
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`).join(',')}}`
-}
 
 /**
  * What is done about a definition that is not approved.

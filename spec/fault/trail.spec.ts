@@ -1,149 +1,421 @@
 /** The trail on disk, with faults made for real. */
 import { execFileSync } from 'node:child_process'
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Trail } from '../../adapters/audit-sink/trail.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../adapters/clock.ts'
-import { verifyTrails } from '../../cli/audit-verify.ts'
+import { recordsOf } from '../../cli/audit-files.ts'
+import { verifyTrails } from '../../cli/verify-trails.ts'
+import { inject } from '../support/inject.ts'
+import { startWriter } from '../support/trail-writer.ts'
+import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
 
 let folder: string
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'kmcp-trail-'))
+  folder = await trailFolder()
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
 
-const trails = async (): Promise<string[]> => (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort()
+/** Set it to 1,000 for the whole case; each takes a start of Node. */
+const kills = Number(process.env.KMCP_KILLS ?? 25)
 
-/** A tmpfs of 64 KiB; whoever asks for it unmounts it. */
-async function smallDisk(context: { skip(note: string): never }): Promise<string> {
+const wholeRecords = (): Record<string, unknown>[] => [...recordsOf(folder)].map(({ record }) => ({ ...record }))
+
+const records = async (directory = folder): Promise<Record<string, unknown>[]> => {
+  const files = await segmentsOf(directory)
+  const lines = await Promise.all(files.map((file) => linesOf(directory, file)))
+  return lines.flat().map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+/** A file system of its own, in memory. */
+async function mounted<T>(
+  context: { skip(note: string): never },
+  size: string,
+  work: (disk: string) => Promise<T>,
+): Promise<T> {
   const disk = join(folder, 'disk')
   await mkdir(disk)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk], { stdio: 'ignore' })
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk], { stdio: 'ignore' })
   } catch {
     context.skip('needs to mount a small tmpfs')
   }
-  return disk
+  try {
+    return await work(disk)
+  } finally {
+    execFileSync('umount', ['--lazy', disk])
+  }
+}
+
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    if (await isSo()) return
+    await sleep(100)
+  }
+  expect.fail('it never was')
 }
 
 describe('a trail', () => {
   it('numbers and chains its records, and tells each writer its number', async () => {
-    const trail = new Trail(folder, systemClock)
-    const seqs = Array.from({ length: 500 }, (_, index) => trail.append({ type: 'admission', n: index }))
-    expect(seqs).toEqual(Array.from({ length: 500 }, (_, index) => index + 2))
-    expect(await verifyTrails(folder)).toMatchObject({ records: 501, files: 1, faults: [] })
+    const trail = trailIn(folder)
+    const numbers = await Promise.all(
+      Array.from({ length: 500 }, (_, n) => trail.append({ type: 'admission', call: `call-${n}` })),
+    )
+    // A start and a key come first.
+    expect(numbers).toEqual(Array.from({ length: 500 }, (_, n) => n + 3))
+    await trail.close()
+    expect(verifyTrails([folder])).toMatchObject({ records: 503, faults: [], warnings: [] })
   })
 
-  it('begins a new file with each start, and names the one before', async () => {
-    new Trail(folder, systemClock).append({ type: 'admission' })
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    new Trail(folder, systemClock).append({ type: 'admission' })
-    expect(await verifyTrails(folder)).toMatchObject({ records: 4, files: 2, faults: [] })
+  it('begins a new log with each start, names the one before, and says what it left open', async () => {
+    await writtenTrail(folder, 2)
+    const second = trailIn(folder)
+    await second.append({ type: 'admission', call: 'lost' })
+    await sleep(1_300)
+    // As kill -9 leaves it: no stop, the socket's owner gone.
+    await cp(folder, `${folder}-dead`, { recursive: true })
+    const third = trailIn(`${folder}-dead`)
+    await third.append({ type: 'admission', call: 'later' })
+    await third.append({ type: 'outcome', call: 'later' })
+    await sleep(100)
+    await third.close()
+    const all = await records(`${folder}-dead`)
+    expect(all.filter(({ type }) => type === 'resolution')).toMatchObject([{ call: 'lost', outcome: 'indeterminate' }])
+    expect(all.filter(({ type }) => type === 'recovery')).toMatchObject([{ resolved: 0 }, { resolved: 1 }])
+    expect(verifyTrails([`${folder}-dead`])).toMatchObject({ faults: [], warnings: [] })
+    await rm(`${folder}-dead`, { recursive: true })
   })
 
-  it('finds the end of the one before, however long its last record is', async () => {
-    new Trail(folder, systemClock).append({ type: 'admission', filler: 'x'.repeat(1_000_000) })
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    new Trail(folder, systemClock).append({ type: 'admission' })
-    expect((await verifyTrails(folder)).faults).toEqual([])
+  it('orders logs by when they began, whatever the clock says', async () => {
+    for (const hours of [0, -24, 3]) {
+      const clock = { nowMs: () => Date.now() + hours * 3_600_000, monoMs: () => systemClock.monoMs() }
+      const trail = trailIn(folder, {}, clock)
+      await trail.append({ type: 'heartbeat' })
+      await trail.close()
+    }
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('says when its clock was set', async () => {
+    let offset = 0
+    const clock = { nowMs: () => Date.now() + offset, monoMs: () => systemClock.monoMs() }
+    const trail = trailIn(folder, {}, clock)
+    await trail.append({ type: 'heartbeat' })
+    offset = -3_600_000
+    await trail.append({ type: 'heartbeat' })
+    await trail.close()
+    const { faults, warnings } = verifyTrails([folder])
+    expect(faults).toEqual([])
+    expect(warnings.join()).toContain('the clock was set by -3600.0 s before record 4')
+  })
+
+  it('goes on in segments, and misses one that is gone', async () => {
+    await writtenTrail(folder, 200, { maxSegmentBytes: 10_000 })
+    const segments = await segmentsOf(folder)
+    expect(segments.length).toBeGreaterThan(5)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    await rm(join(folder, segments[2] ?? ''))
+    expect(verifyTrails([folder]).faults.join()).toContain('segment 000003 is missing')
+  })
+
+  it('changes the key that signs it, and each can only sign what came after', async () => {
+    const trail = trailIn(folder, { epochMs: 1, checkpointMs: 1 })
+    for (let n = 0; n < 6; n++) {
+      await trail.append({ type: 'heartbeat' })
+      await sleep(250)
+    }
+    await trail.close()
+    const keys = (await records()).filter(({ type }) => type === 'key')
+    expect(keys.length).toBeGreaterThan(3)
+    expect(new Set(keys.map(({ key }) => key)).size).toBe(keys.length)
+    expect(verifyTrails([folder])).toMatchObject({ faults: [], warnings: [] })
+  })
+
+  it('T25 has a heartbeat when there is nothing to say, and shows a silence without one', async () => {
+    let offset = 0
+    const clock = { nowMs: () => Date.now() + offset, monoMs: () => systemClock.monoMs() + offset }
+    const trail = trailIn(folder, { heartbeatMs: 300 }, clock)
+    await trail.append({ type: 'admission', call: 'one' })
+    await sleep(1_000)
+    expect((await records()).filter(({ type }) => type === 'heartbeat').length).toBeGreaterThan(1)
+    offset = 300_000
+    await trail.append({ type: 'outcome', call: 'one' })
+    await trail.close()
+    expect(verifyTrails([folder]).warnings.join()).toMatch(/nothing, not even a heartbeat, for 30\d\.\d s/)
   })
 
   it('leaves a torn end of a crash alone, and says so', async () => {
-    new Trail(folder, systemClock).append({ type: 'admission' })
-    const [first = ''] = await trails()
+    await writtenTrail(folder, 1)
+    const [first = ''] = await segmentsOf(folder)
     await appendFile(join(folder, first), '{"v":1,"seq":3,"pre')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    new Trail(folder, systemClock).append({ type: 'admission' })
-    const { faults, notes } = await verifyTrails(folder)
+    await writtenTrail(folder, 1)
+    const { faults, notes } = verifyTrails([folder])
     expect(faults).toEqual([])
     expect(notes.join()).toContain('never finished')
+    expect((await records().catch(() => [])).length).toBe(0)
   })
 
-  it.each<[note: string, tamper: (lines: string[]) => string[]]>([
-    ['changed', (lines) => lines.map((line, index) => (index === 3 ? line.replace('"n":2', '"n":9') : line))],
-    ['removed', (lines) => lines.filter((_, index) => index !== 3)],
-    ['swapped', (lines) => [...lines.slice(0, 3), lines[4] ?? '', lines[3] ?? '', ...lines.slice(5)]],
-    ['doubled', (lines) => [...lines.slice(0, 4), ...lines.slice(3)]],
-    [
-      'forged in between',
-      (lines) => [...lines.slice(0, 3), (lines[3] ?? '').replace('"n":2', '"n":7'), ...lines.slice(3)],
-    ],
-  ])('shows a record that was %s', async (_note, tamper) => {
-    const trail = new Trail(folder, systemClock)
-    for (let n = 0; n < 8; n++) trail.append({ type: 'admission', n })
-    expect((await verifyTrails(folder)).faults).toEqual([])
-    const [file = ''] = await trails()
-    const lines = (await readFile(join(folder, file), 'utf8')).trimEnd().split('\n')
-    await writeFile(join(folder, file), `${tamper(lines).join('\n')}\n`)
-    expect((await verifyTrails(folder)).faults.length).toBeGreaterThan(0)
+  it('finds the end of the one before, however long its last record is', async () => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'admission', call: 'one', filler: 'x'.repeat(60_000) })
+    await trail.close()
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder]).faults).toEqual([])
   })
 
-  it('shows an earlier file that is gone, or cut short', async () => {
-    for (let start = 0; start < 3; start++) {
-      const trail = new Trail(folder, systemClock)
-      trail.append({ type: 'admission' })
-      trail.append({ type: 'admission' })
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
-    const [first = '', second = ''] = await trails()
-    const whole = await readFile(join(folder, second), 'utf8')
-    await writeFile(join(folder, second), whole.slice(0, whole.trimEnd().lastIndexOf('\n') + 1))
-    expect((await verifyTrails(folder)).faults.join()).toContain('does not end where it did')
-    await writeFile(join(folder, second), whole)
-    await rm(join(folder, first))
-    expect((await verifyTrails(folder)).faults.join()).toContain('missing')
+  it('T29 keeps a record within 64 KiB, and the digest of what had to go', async () => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'denial', call: 'one', detail: { text: 'é'.repeat(100_000) }, reason: '\ud800' })
+    await trail.close()
+    const denial = (await records()).find(({ type }) => type === 'denial')
+    expect(denial).toMatchObject({ call: 'one', reason: '\ufffd', detail: { cut: true, bytes: 200_011 } })
+    expect(verifyTrails([folder]).faults).toEqual([])
   })
 
-  it('refuses while the disk is full, leaves no torn record, and goes on by itself when there is space', async (context) => {
-    const disk = await smallDisk(context)
-    try {
-      const trail = new Trail(disk, systemClock)
-      const ballast = join(disk, 'ballast')
-      trail.append({ type: 'admission', n: 0 })
-      await writeFile(ballast, Buffer.alloc(256 * 1024)).catch(() => undefined)
-      const begun = performance.now()
-      let refused = 0
-      for (let n = 0; n < 100; n++) {
-        try {
-          trail.append({ type: 'admission', filler: 'x'.repeat(500) })
-        } catch {
-          refused++
-        }
-      }
-      expect(refused).toBeGreaterThan(50)
-      expect(performance.now() - begun).toBeLessThan(100 * 250)
-      await rm(ballast)
-      trail.append({ type: 'admission', n: 1 })
-      expect(await verifyTrails(disk)).toMatchObject({ faults: [], notes: [expect.stringContaining('no outcome')] })
-      trail.close()
-    } finally {
-      execFileSync('umount', ['--lazy', disk])
-    }
+  it('T29 refuses a number that is none', async () => {
+    const trail = trailIn(folder)
+    await expect(trail.append({ type: 'denial', detail: Number.NaN })).rejects.toThrow(RangeError)
+    await trail.append({ type: 'heartbeat' })
+    await trail.close()
+    expect(verifyTrails([folder]).faults).toEqual([])
   })
 
-  it('leaves no empty file behind that would hide the trail before it', async (context) => {
-    const disk = await smallDisk(context)
-    try {
-      const first = new Trail(disk, systemClock)
-      first.append({ type: 'admission' })
-      first.close()
-      await writeFile(join(disk, 'ballast'), Buffer.alloc(256 * 1024)).catch(() => undefined)
-      const second = new Trail(disk, systemClock)
-      for (let n = 0; n < 3; n++) expect(() => second.append({ type: 'admission' })).toThrow()
-      expect((await readdir(disk)).filter((name) => name.endsWith('.jsonl'))).toHaveLength(1)
-      await rm(join(disk, 'ballast'))
-      second.append({ type: 'admission' })
-      expect((await verifyTrails(disk)).faults).toEqual([])
-      second.close()
-    } finally {
-      execFileSync('umount', ['--lazy', disk])
-    }
+  it('T21 has one writer: a second plugin server is refused until the first is gone', async () => {
+    const first = trailIn(folder)
+    await first.append({ type: 'heartbeat' })
+    const second = trailIn(folder)
+    await expect(second.append({ type: 'heartbeat' })).rejects.toThrow(/another plugin server writes to .*\(pid \d+\)/)
+    await first.close()
+    await second.append({ type: 'heartbeat' })
+    await second.close()
+    expect(verifyTrails([folder])).toMatchObject({ faults: [], warnings: [] })
+  })
+
+  it('T21 a directory that was copied, and went on twice, is a fork', async () => {
+    await writtenTrail(folder, 3)
+    const copy = `${folder}-copy`
+    await cp(folder, copy, { recursive: true })
+    await writtenTrail(folder, 3)
+    await writtenTrail(copy, 3)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    expect(verifyTrails([copy]).faults).toEqual([])
+    expect(verifyTrails([folder, copy]).faults.join()).toContain('was copied')
+    await rm(copy, { recursive: true })
   })
 
   it('refuses where the directory cannot be made', async () => {
     await writeFile(join(folder, 'file'), '')
-    expect(() => new Trail(join(folder, 'file', 'audit'), systemClock).append({ type: 'admission' })).toThrow()
+    await expect(trailIn(join(folder, 'file', 'audit')).append({ type: 'admission' })).rejects.toThrow()
+  })
+
+  it('refuses a node key of another kind, and says what to give', async () => {
+    const pem = execFileSync('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+    await expect(trailIn(folder, { nodeKey: pem.toString() }).append({ type: 'heartbeat' })).rejects.toThrow(
+      'give an Ed25519 private key in PKCS #8 PEM',
+    )
+  })
+})
+
+describe('a full disk', () => {
+  it('T12 refuses while it is full, leaves no torn record, and goes on by itself when there is space', async (context) => {
+    await mounted(context, '128k', async (disk) => {
+      const trail = trailIn(disk)
+      const ballast = join(disk, 'ballast')
+      await trail.append({ type: 'admission', call: 'before' })
+      await writeFile(ballast, Buffer.alloc(256 * 1024)).catch(() => undefined)
+      const begun = performance.now()
+      let refused = 0
+      for (let n = 0; n < 100; n++) {
+        await trail
+          .append({ type: 'admission', call: `full-${n}`, filler: 'x'.repeat(500) }, true)
+          .catch(() => refused++)
+      }
+      expect(refused).toBeGreaterThan(50)
+      expect(performance.now() - begun).toBeLessThan(100 * 250)
+      await rm(ballast)
+      await trail.append({ type: 'admission', call: 'after' }, true)
+      await trail.close()
+      expect(verifyTrails([disk]).faults).toEqual([])
+      expect((await records(disk)).map(({ call }) => call)).toContain('after')
+    })
+  })
+
+  it('leaves no empty log behind that would hide the one before it', async (context) => {
+    await mounted(context, '128k', async (disk) => {
+      await writtenTrail(disk, 1)
+      await writeFile(join(disk, 'ballast'), Buffer.alloc(256 * 1024)).catch(() => undefined)
+      const second = trailIn(disk)
+      for (let n = 0; n < 3; n++) await expect(second.append({ type: 'admission', call: 'x' })).rejects.toThrow()
+      expect(await segmentsOf(disk)).toHaveLength(1)
+      await rm(join(disk, 'ballast'))
+      await second.append({ type: 'heartbeat' })
+      await second.close()
+      expect(verifyTrails([disk]).faults).toEqual([])
+    })
+  })
+})
+
+describe('a disk that fails', () => {
+  it('T13 closes the trail, and it goes on in a new segment when the disk does', async (context) => {
+    const writer = await startWriter(folder, { durability: 'disk' })
+    expect(await writer.append('before')).toBe('ok')
+    const strace = await inject(context, writer.pid, 'fdatasync:error=EIO')
+    const refused = await Promise.all([1, 2, 3].map((n) => writer.append(`broken-${n}`)))
+    expect(refused.join()).toMatch(/EIO.*EIO.*EIO/)
+    // Nothing is taken on the word of a disk that has just lied.
+    expect(await writer.append('still')).toContain('EIO')
+    await strace.stop()
+    expect(await writer.append('after')).toBe('ok')
+    await writer.stop()
+    expect((await segmentsOf(folder)).length).toBeGreaterThan(1)
+    const { faults, warnings } = verifyTrails([folder])
+    expect(faults).toEqual([])
+    expect(warnings.join()).toContain('the disk failed: fdatasync')
+    expect((await records()).map(({ call }) => call)).toContain('after')
+  })
+
+  it('T13 closes also where nobody waits for the disk', async (context) => {
+    const writer = await startWriter(folder, { durability: 'os' })
+    expect(await writer.append('before')).toBe('ok')
+    const strace = await inject(context, writer.pid, 'fdatasync:error=EIO')
+    // The first goes on: the operating system has it. Then the disk says no.
+    await writer.append('first')
+    await sleep(500)
+    expect(await writer.append('second')).toContain('EIO')
+    await strace.stop()
+    expect(await writer.append('after')).toBe('ok')
+    await writer.stop()
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('T13 goes on in a new segment where a write fails', async (context) => {
+    const writer = await startWriter(folder, { durability: 'os' })
+    expect(await writer.append('before')).toBe('ok')
+    const strace = await inject(context, writer.pid, 'write,pwrite64:error=EIO:when=1', folder)
+    expect(await writer.append('broken')).toContain('EIO')
+    await strace.stop()
+    expect(await writer.append('after')).toBe('ok')
+    await writer.stop()
+    expect(verifyTrails([folder]).faults).toEqual([])
+    expect((await records()).map(({ call }) => call)).not.toContain('broken')
+  })
+
+  it('T14 keeps nobody waiting for a slow disk for more than 250 ms', async (context) => {
+    const writer = await startWriter(folder, { durability: 'disk' })
+    expect(await writer.append('before')).toBe('ok')
+    const strace = await inject(context, writer.pid, 'fdatasync:delay_enter=2000000')
+    const begun = performance.now()
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => writer.append(`slow-${n}`)))
+    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(new Set(answers)).toEqual(new Set(['Error: the disk is slow: nothing within 250 ms']))
+    await strace.stop()
+    await eventually(async () => (await writer.append('after')) === 'ok')
+    await writer.stop()
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it(`T15 has every record it said it had, whenever it was killed (${kills} times)`, async () => {
+    let acknowledged: string[] = []
+    for (let kill = 0; kill < kills; kill++) {
+      const writer = await startWriter(folder, { durability: kill % 2 === 0 ? 'disk' : 'os', maxSegmentBytes: 20_000 })
+      const calls = Array.from({ length: 400 }, (_, n) => `${kill}-${n}`)
+      const done: string[] = []
+      const all = calls.map(async (call) => {
+        if ((await writer.append(call)) === 'ok') done.push(call)
+      })
+      await Promise.race([Promise.all(all), sleep(Math.random() * 30)])
+      await writer.kill()
+      acknowledged = [...acknowledged, ...done]
+    }
+    await writtenTrail(folder, 1)
+    expect(acknowledged.length).toBeGreaterThan(kills)
+    const { faults } = verifyTrails([folder])
+    expect(faults).toEqual([])
+    const there = new Set(wholeRecords().map(({ call }) => call))
+    expect(acknowledged.filter((call) => !there.has(call))).toEqual([])
+  })
+})
+
+describe('a trail that was tampered with', () => {
+  const cases: readonly [note: string, tamper: (lines: string[]) => string[]][] = [
+    ['T16 changed', (lines) => lines.with(4, (lines[4] ?? '').replace('"call":"call-1"', '"call":"call-9"'))],
+    ['T17 removed', (lines) => lines.toSpliced(4, 1)],
+    ['T19 swapped', (lines) => lines.with(4, lines[5] ?? '').with(5, lines[4] ?? '')],
+    ['T19 doubled', (lines) => lines.toSpliced(4, 0, lines[4] ?? '')],
+    ['T19 forged in between', (lines) => lines.toSpliced(4, 0, (lines[4] ?? '').replace('call-1', 'call-x'))],
+    ['cut off', (lines) => lines.slice(0, -2)],
+    ['spelled otherwise', (lines) => lines.with(4, (lines[4] ?? '').replace('{', '{ '))],
+  ]
+  it.each(cases)('shows a record that was %s', async (_note, tamper) => {
+    await writtenTrail(folder, 8)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    const [file = ''] = await segmentsOf(folder)
+    await writeLines(folder, file, tamper(await linesOf(folder, file)))
+    expect(verifyTrails([folder]).faults.length).toBeGreaterThan(0)
+  })
+
+  it('T18 shows an earlier log that is gone, or cut short with its checkpoints', async () => {
+    for (let start = 0; start < 3; start++) await writtenTrail(folder, 2)
+    const [first = '', second = ''] = await segmentsOf(folder)
+    const whole = await linesOf(folder, second)
+    await writeLines(folder, second, whole.slice(0, -1))
+    const checkpoints = second.replace('trail', 'checkpoints').replace('-000001.jsonl', '.jsonl')
+    const seals = await readFile(join(folder, checkpoints))
+    await writeFile(join(folder, checkpoints), '')
+    expect(verifyTrails([folder]).faults.join()).toContain('does not end where it did')
+    await writeLines(folder, second, whole)
+    await writeFile(join(folder, checkpoints), seals)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    await rm(join(folder, first))
+    expect(verifyTrails([folder]).faults.join()).toContain('is missing')
+    expect(verifyTrails([folder], { isPruned: true }).faults).toEqual([])
+  })
+
+  it('shows bytes that are no text where a replacement character stood', async () => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'denial', call: 'one', reason: '\ufffd' })
+    await trail.close()
+    const [file = ''] = await segmentsOf(folder)
+    const written = await readFile(join(folder, file))
+    const at = written.indexOf('\ufffd')
+    await writeFile(
+      join(folder, file),
+      Buffer.concat([written.subarray(0, at), Uint8Array.of(0xff), written.subarray(at + 3)]),
+    )
+    expect(verifyTrails([folder]).faults.join()).toContain('record 3 is no record')
+  })
+
+  it('shows bytes that were put after the end of an earlier log, or taken from there', async () => {
+    await writtenTrail(folder, 1)
+    const [first = ''] = await segmentsOf(folder)
+    await appendFile(join(folder, first), '{"torn')
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    const torn = await readFile(join(folder, first))
+    for (const other of [Buffer.concat([torn, Buffer.from('x')]), torn.subarray(0, -1), torn.subarray(0, -6)]) {
+      await writeFile(join(folder, first), other)
+      expect(verifyTrails([folder]).faults.join()).toContain('has other bytes after its last record')
+    }
+  })
+
+  it('shows a checkpoint that is there twice', async () => {
+    await writtenTrail(folder, 1)
+    const [checkpoints = ''] = (await readdir(folder)).filter((name) => name.startsWith('checkpoints'))
+    const lines = await readFile(join(folder, checkpoints))
+    await writeFile(join(folder, checkpoints), Buffer.concat([lines, lines]))
+    expect(verifyTrails([folder]).faults.join()).toContain('is out of order')
+  })
+
+  it('shows checkpoints that were taken away', async () => {
+    let offset = 0
+    const clock = { nowMs: () => Date.now() + offset, monoMs: () => systemClock.monoMs() + offset }
+    const trail = trailIn(folder, {}, clock)
+    await trail.append({ type: 'heartbeat' })
+    offset = 60_000
+    await trail.append({ type: 'heartbeat' })
+    await trail.close()
+    const [checkpoints = ''] = (await readdir(folder)).filter((name) => name.startsWith('checkpoints'))
+    await writeFile(join(folder, checkpoints), '')
+    expect(verifyTrails([folder]).faults.join()).toContain('checkpoints were removed')
   })
 })

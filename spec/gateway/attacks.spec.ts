@@ -92,7 +92,7 @@ describe.skipIf(skipReason)('attacks', () => {
     const seen = await raw(line.split('\r\n'), JSON.stringify(call('get_issue', { key: 'OPS-1' })))
     expect(seen).toMatch(/^HTTP\/1\.1 400 /)
     expect(asked).toHaveLength(before)
-    const records = await readRecords(gateway.auditDir)
+    const records = readRecords(gateway.auditDir)
     expect(records.some(({ reason }) => reason === 'connection_options')).toBe(true)
   })
 
@@ -144,10 +144,10 @@ describe.skipIf(skipReason)('attacks', () => {
       ['User-Agent', `caf\u00c3\u00a9 ${latin1}`],
     ]
     const body = (json: unknown): string => JSON.stringify(json)
-    const before = (await readRecords(gateway.auditDir)).length
+    const before = readRecords(gateway.auditDir).length
     const refused = await sendRaw(gateway.gateway, { target: '/mcp/jira', headers, body: body(call('get_issue')) })
     expect(refused.status).toBe(401)
-    expect((await readRecords(gateway.auditDir)).slice(before)).toMatchObject([{ reason: 'token_absent' }])
+    expect(readRecords(gateway.auditDir).slice(before)).toMatchObject([{ reason: 'token_absent' }])
     const metadata = '/.well-known/oauth-protected-resource/mcp/jira'
     expect((await sendRaw(gateway.gateway, { verb: 'GET', target: metadata, headers: headers.slice(1) })).status).toBe(
       200,
@@ -216,20 +216,22 @@ describe.skipIf(skipReason)('attacks', () => {
     const evil = call('delete_issue', {
       key: Array.from({ length: 50 }, () => Array.from({ length: 50 }, () => 'eyJ'.repeat(300))),
     })
-    const wide = call(
-      'delete_issue',
-      Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`k${index}`, 1])),
+    const members = (length: number): Record<string, unknown> =>
+      Object.fromEntries(Array.from({ length }, (_, index) => [`k${index}`, 1]))
+    // The second is as wide as a message may be, the third wider.
+    const attack = [evil, call('delete_issue', members(9_900)), call('delete_issue', members(60_000))].map((json) =>
+      gateway.send('jira', { as: 'bob', json }),
     )
-    const attack = [gateway.send('jira', { as: 'bob', json: evil }), gateway.send('jira', { as: 'bob', json: wide })]
     const begun = performance.now()
     await gateway.send('jira', { as: 'alice', json: call('get_issue', { key: 'OPS-1' }) })
     const tookMs = performance.now() - begun
-    const [denied, tooWide] = await Promise.all(attack)
+    const [denied, wide, tooWide] = await Promise.all(attack)
     expect(denied?.json.error?.code).toBe(-31403)
+    expect(wide?.json.error?.code).toBe(-31403)
     expect(tooWide?.status).toBe(400)
     // It was seconds; what is left is the transfer of the bytes.
     expect(tookMs).toBeLessThan(1_500)
-    const records = await readRecords(gateway.auditDir)
+    const records = readRecords(gateway.auditDir)
     expect(Math.max(...records.map((record) => JSON.stringify(record).length))).toBeLessThan(32 * 1024)
   })
 })

@@ -68,7 +68,7 @@ describe.skipIf(skipReason ?? noBrowserReason)('a login', () => {
   const urlOf = (route: Route): string => `${gateway.resource}/${route}`
   /** What was let in and what was not: both are on record before the client hears. Outcomes come later, and are left out. */
   const verdicts = async (): Promise<AuditRecord[]> =>
-    (await readRecords(gateway.auditDir)).filter(({ type }) => type !== 'outcome' && type !== 'start')
+    (await readRecords(gateway.auditDir)).filter(({ type }) => type !== 'outcome' && type !== 'list')
   const verdictsSince = async (seen: readonly AuditRecord[]): Promise<AuditRecord[]> =>
     (await verdicts()).slice(seen.length)
   /** A browser at the page the client sends its user to. */

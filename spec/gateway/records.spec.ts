@@ -1,10 +1,15 @@
 /** What is on record: before it happens, completely, in lines nobody can forge, and nothing that is a secret. */
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { verifyTrails } from '../../cli/audit-verify.ts'
+import { auditTable, rowsOf } from '../../cli/audit-show.ts'
+import { verifyTrails } from '../../cli/verify-trails.ts'
+import { canonicalJson } from '../../lib/canonical-json.ts'
+import { commit, saltOf } from '../../lib/audit/commitment.ts'
+import type { Json } from '../../lib/mcp/message.ts'
 import { type AuditRecord, readRecords, trailText } from '../support/audit-trail.ts'
 import { FixtureIssuer } from '../support/fixture-issuer.ts'
 import {
@@ -73,7 +78,8 @@ describe.skipIf(skipReason)('records', () => {
     const before = await eventually(
       () => readRecords(gateway.auditDir),
       (all) =>
-        all.filter(({ type }) => type === 'admission').length === all.filter(({ type }) => type === 'outcome').length,
+        all.filter(({ type }) => type === 'admission').length ===
+        all.filter(({ type }) => type === 'outcome' || type === 'list').length,
     )
     const done = await work()
     const records = await eventually(
@@ -93,7 +99,7 @@ describe.skipIf(skipReason)('records', () => {
       const [admission, outcome] = records
       expect(records).toHaveLength(2)
       expect(admission).toMatchObject({
-        v: 1,
+        v: 2,
         type: 'admission',
         route,
         verb: 'POST',
@@ -114,11 +120,16 @@ describe.skipIf(skipReason)('records', () => {
       expect(admission?.call).toMatch(uuid)
       expect((admission?.decision as { id: string }).id).toMatch(uuid)
       expect((admission?.decision as { policy_sha256: string }).policy_sha256).toMatch(/^[0-9a-f]{64}$/)
-      expect(admission?.body_sha256).toBe(await sha256(body))
+      // Whoever has the body and the salt can show that it was this one; nobody can try bodies against it.
+      expect(admission?.body_commitment).toBe(
+        await committed(gateway.auditDir, admission, createHash('sha256').update(body).digest('hex')),
+      )
+      const { arguments: args } = (JSON.parse(body) as { params: { arguments: Json } }).params
+      expect(admission?.arguments_commitment).toBe(await committed(gateway.auditDir, admission, args))
       expect(outcome).toMatchObject({
         type: 'outcome',
         call: admission?.call,
-        admission: admission?.seq,
+        route,
         client_ip: '127.0.0.1',
         http_status: 200,
         upstream_status: '200',
@@ -180,7 +191,7 @@ describe.skipIf(skipReason)('records', () => {
         gateway.send(route, { as: 'bob', json: rpc('tools/list'), headers: sessionHeader(route) }),
       )
       const returned = (done.json.result?.tools as unknown[]).length
-      expect(records.map(({ type }) => type)).toEqual(['admission', 'outcome'])
+      expect(records.map(({ type }) => type)).toEqual(['admission', 'list'])
       expect(records[1]).toMatchObject({ call: records[0]?.call, returned, http_status: 200 })
       expect(records[1]?.withheld).toContain(route === 'jira' ? 'delete_issue' : 'get-env')
     })
@@ -191,10 +202,9 @@ describe.skipIf(skipReason)('records', () => {
         'a\u202eb',
         '"}{"type":"admission"',
         `x"}\\n{"v":1`,
-        '\u009b31m'.slice(1),
         '<script>',
         '%0a%0d',
-        '🙂\ud83d\ude00'.slice(0, 2),
+        '🙂\u{e0041}\u200b\ufeff',
       ]
       const lines = async (): Promise<string[]> => (await trailText(gateway.auditDir)).split('\n')
       for (const name of hostile) {
@@ -202,11 +212,21 @@ describe.skipIf(skipReason)('records', () => {
         const { records } = await leaves(1, () =>
           gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
         )
-        expect(records).toMatchObject([{ type: 'denial', tool: name }])
+        // Canonical JSON has no escape for what steers a terminal: it is spelled out as text.
+        expect(records).toMatchObject([{ type: 'denial', tool: spelledOut(name) }])
         expect((await lines()).length).toBe(before + 1)
       }
       // Control characters do not even become a name.
-      for (const name of ['a\nb', 'a\r\nb', '\u001b[2J', 'a\u0000b', 'a\u0085b', '"}\n{"type":"admission"}']) {
+      for (const name of [
+        'a\nb',
+        'a\r\nb',
+        '\u001b[2J',
+        'a\u0000b',
+        'a\u0085b',
+        'a\u009b2Jb',
+        'a\u007f',
+        '"}\n{"v":1}',
+      ]) {
         const { done, records } = await leaves(1, () =>
           gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
         )
@@ -227,6 +247,13 @@ describe.skipIf(skipReason)('records', () => {
           method: 'tools/call',
           params: { name: 'no-such-tool', arguments: { 'a\n"}\u001b[2J': 1 } },
         },
+        { jsonrpc: '2.0', id: '\u009b2J\u007f\u202e', method: 'tools/call', params: { name: 'no-such-tool' } },
+        {
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/call',
+          params: { name: 'no-such-tool', arguments: { '\u009b2J\u007f\u202e': 1, key: '\u009b2J\u007f\u202e' } },
+        },
         { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri: 'x:"}{\u2029' } },
       ]
       for (const json of elsewhere) {
@@ -238,15 +265,20 @@ describe.skipIf(skipReason)('records', () => {
       const strange = await issuer.sign({
         aud: gateway.resource,
         sub: 'eve\n{"type":"admission"}\u001b[2J',
-        name: '\r\n',
+        name: '\r\n\u009b2J\u007f\u202e',
         client_id: 'x\u0000',
       })
       const { records } = await leaves(1, () =>
         gateway.send(route, { json: denied[route], headers: { authorization: `Bearer ${strange}` } }),
       )
       expect(records).toMatchObject([{ type: 'denial', reason: 'tool_not_granted' }])
-      expect(await trailText(gateway.auditDir)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/)
-      for (const line of (await lines()).slice(0, -1)) expect(JSON.parse(line)).toMatchObject({ v: 1 })
+      // Control characters of both sets, marks that turn the writing round, and what else ends a line for some reader.
+      const trail = (await trailText(gateway.auditDir)).replaceAll('\n', '')
+      expect(trail.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu)).toBeNull()
+      const shown = auditTable(rowsOf(await readRecords(gateway.auditDir))).replaceAll('\n', '')
+      expect(shown).toContain('no-such-tool')
+      expect(shown.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu)).toBeNull()
+      for (const line of (await lines()).slice(0, -1)) expect(JSON.parse(line)).toMatchObject({ v: 2 })
     })
   })
 
@@ -364,6 +396,10 @@ describe.skipIf(skipReason)('records', () => {
 
     beforeAll(async () => {
       // A plugin server that comes up again begins a trail of its own, which names the one before.
+      await eventually(
+        () => Promise.resolve(verifyTrails([gateway.auditDir])),
+        ({ logs }) => (logs.at(-1)?.sealed ?? 0) > 10,
+      )
       const pid = gateway.host.pluginServerPid()
       if (pid === undefined) throw new Error('there is no plugin server')
       process.kill(pid, 'SIGKILL')
@@ -375,7 +411,7 @@ describe.skipIf(skipReason)('records', () => {
       await leaves(2, () => gateway.send('jira', { as: 'bob', json: allowed.jira }))
       whole = await mkdtemp(join(tmpdir(), 'kmcp-trail-'))
       await cp(gateway.auditDir, whole, { recursive: true })
-      const files = (await readdir(whole)).sort()
+      const files = (await readdir(whole)).filter((name) => name.startsWith('trail-')).sort()
       expect(files).toHaveLength(2)
       ;[first = '', second = ''] = files
     })
@@ -392,17 +428,18 @@ describe.skipIf(skipReason)('records', () => {
           .map((line) => `${line}\n`)
           .join(''),
       )
-      const { faults } = await verifyTrails(copy)
+      const { faults } = verifyTrails([copy])
       await rm(copy, { recursive: true, force: true })
-      return faults
+      return faults.map((fault) => fault.slice(copy.length + 1))
     }
     const exchanged = (lines: string[], at: number, change: (record: Record<string, unknown>) => object): string[] =>
-      lines.with(at, JSON.stringify(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>)))
+      lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>) as Json))
+    const keyOf = (file: string): string => file.slice('trail-'.length, -'-000001.jsonl'.length)
 
     it('are whole', async () => {
-      const { faults, records, files } = await verifyTrails(whole)
+      const { faults, records, logs } = verifyTrails([whole])
       expect(faults).toEqual([])
-      expect(files).toBe(2)
+      expect(logs).toHaveLength(2)
       expect(records).toBeGreaterThan(80)
       expect(await afterChanging(first, (lines) => lines)).toEqual([])
     })
@@ -411,52 +448,64 @@ describe.skipIf(skipReason)('records', () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, 5, (record) => ({ ...record, route: 'jirA' })),
       )
-      expect(faults).toEqual([`${first}: record 7 does not follow the record before it`])
+      expect(faults[0]).toBe(`${keyOf(first)}: record 7 does not follow the record before it`)
+      expect(faults.slice(1).join()).toContain('was signed over other records than these')
     })
 
-    it('T16 show that the last record of an earlier trail was changed', async () => {
+    it('T16 show that the last record of an earlier log was changed', async () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, lines.length - 1, (record) => ({ ...record, route: 'x' })),
       )
-      expect(faults).toEqual([`${second}: the trail before it does not end where it did when this one began`])
+      expect(faults.at(-1)).toContain(`${keyOf(second)}: the log before it, ${keyOf(first)}, does not end where it did`)
     })
 
-    it('T17 show that a record was removed, from the middle and from the end of an earlier trail', async () => {
-      expect(await afterChanging(first, (lines) => lines.toSpliced(6, 1))).toEqual([
-        expect.stringContaining(`${first}: record 7 has number 8, expected 7`),
-        `${first}: record 7 does not follow the record before it`,
+    it('T17 show that a record was removed, from the middle and from the end of an earlier log', async () => {
+      expect((await afterChanging(first, (lines) => lines.toSpliced(6, 1))).slice(0, 2)).toEqual([
+        `${keyOf(first)}: record 7 has number 8, expected 7`,
+        `${keyOf(first)}: record 7 does not follow the record before it`,
       ])
-      expect(await afterChanging(first, (lines) => lines.slice(0, -1))).toHaveLength(1)
+      expect((await afterChanging(first, (lines) => lines.slice(0, -1))).at(-1)).toContain('does not end where it did')
     })
 
     it('T19 show that two were swapped, one is there twice, one was put in', async () => {
       const swapped = await afterChanging(first, (lines) => lines.with(6, lines[7] ?? '').with(7, lines[6] ?? ''))
-      expect(swapped.some((fault) => fault.startsWith(`${first}: record 7 has number 8`))).toBe(true)
+      expect(swapped.some((fault) => fault.startsWith(`${keyOf(first)}: record 7 has number 8`))).toBe(true)
       const twice = await afterChanging(first, (lines) => lines.toSpliced(6, 0, lines[5] ?? ''))
-      expect(twice).toContain(`${first}: record 7 has number 6, expected 7`)
-      const put = await afterChanging(first, (lines) => lines.toSpliced(6, 0, '{"v":1,"seq":7,"type":"admission"}'))
-      expect(put).toContain(`${first}: record 7 does not follow the record before it`)
+      expect(twice).toContain(`${keyOf(first)}: record 7 has number 6, expected 7`)
+      const put = await afterChanging(first, (lines) => lines.toSpliced(6, 0, '{"seq":7,"type":"admission","v":2}'))
+      expect(put).toContain(`${keyOf(first)}: record 7 does not follow the record before it`)
       expect(await afterChanging(first, (lines) => lines.toSpliced(6, 0, ''))).toContain(
-        `${first}: record 7 is no record`,
+        `${keyOf(first)}: record 7 is no record`,
       )
     })
 
-    it('T18 show that an earlier trail is missing', async () => {
+    it('T18 show that an earlier log is missing', async () => {
       const copy = await mkdtemp(join(tmpdir(), 'kmcp-trail-'))
       await cp(whole, copy, { recursive: true })
       await unlink(join(copy, first))
-      expect((await verifyTrails(copy)).faults).toEqual([`${second}: the trail before it, ${first}, is missing`])
+      expect(verifyTrails([copy]).faults.join()).toContain(`the log before it, ${keyOf(first)}, is missing`)
       await rm(copy, { recursive: true, force: true })
     })
 
     it('show that the first record is gone', async () => {
       expect(await afterChanging(second, (lines) => lines.slice(1))).toContain(
-        `${second}: does not begin with a start record`,
+        `${keyOf(second)}: does not begin with a start record`,
       )
     })
   })
 })
 
-async function sha256(text: string): Promise<string> {
-  return Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(text))).toString('hex')
+/** What a record should commit to, with the salt of the log it is in. */
+async function committed(directory: string, record: AuditRecord | undefined, value: Json): Promise<string> {
+  const [salt = ''] = (await readdir(directory)).filter(
+    (name) => name.includes(String(record?.boot).slice(0, 8)) && name.startsWith('salt-'),
+  )
+  const saltKey = Buffer.from((await readFile(join(directory, salt), 'utf8')).trim(), 'hex')
+  return commit(saltOf(saltKey, String(record?.call)), value)
 }
+
+/** What a terminal obeys, by its UTF-16 units. */
+const spelledOut = (text: string): string =>
+  text.replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16)}`).join(''),
+  )

@@ -80,11 +80,13 @@ describe.skipIf(skipReason)('what came back', () => {
       () => readRecords(gateway.auditDir),
       (all) => {
         const admission = all.find((one) => one.type === 'admission' && one.request_id === String(id))
-        return all.some(({ type, call }) => type === 'outcome' && call === admission?.call)
+        return all.some(({ type, call }) => (type === 'outcome' || type === 'list') && call === admission?.call)
       },
     )
     const admission = records.find((one) => one.type === 'admission' && one.request_id === String(id))
-    return records.find(({ type, call }) => type === 'outcome' && call === admission?.call) as AuditRecord
+    return records.find(
+      ({ type, call }) => (type === 'outcome' || type === 'list') && call === admission?.call,
+    ) as AuditRecord
   }
 
   /** A tool call that is answered by the script, to its end. */
@@ -413,7 +415,7 @@ describe.skipIf(skipReason)('without the tap', () => {
     const call = rpc('tools/call', { name: 'get_issue', arguments: { key: 'OPS-1' } })
     expect((await gateway.send('jira', { as: 'bob', json: call })).status).toBe(200)
     const [outcome] = await eventually(
-      async () => (await readRecords(gateway.auditDir)).filter(({ type }) => type === 'outcome'),
+      async () => (await readRecords(gateway.auditDir)).filter(({ type }) => type === 'outcome' || type === 'list'),
       (all) => all.length > 0,
     )
     expect(outcome).toMatchObject({ body_watched: false, http_status: 200 })

@@ -15,12 +15,20 @@ export interface AuditRecord {
 
 /** All bytes of all trails of a directory, oldest first. */
 export async function trailText(directory: string): Promise<string> {
-  const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith('.jsonl')).sort()
+  const names = (await readdir(directory).catch(() => [])).filter((name) => /^trail-.*\.jsonl$/.test(name)).sort()
   return (await Promise.all(names.map((name) => readFile(join(directory, name), 'utf8')))).join('')
 }
 
-/** All records, oldest first; a line that is still being written is left out. */
+/** Records the trail keeps about itself, at times of its own. */
+const ownRecords = new Set(['start', 'stop', 'key', 'heartbeat', 'recovery', 'policy', 'fault', 'peer_head'])
+
+/** The records of calls, oldest first. */
 export async function readRecords(directory: string): Promise<AuditRecord[]> {
+  return (await readAllRecords(directory)).filter(({ type }) => !ownRecords.has(type))
+}
+
+/** All records, oldest first; a line that is still being written is left out. */
+export async function readAllRecords(directory: string): Promise<AuditRecord[]> {
   const lines = (await trailText(directory)).split('\n').slice(0, -1)
   return lines.map((line) => JSON.parse(line) as AuditRecord)
 }

@@ -1,7 +1,10 @@
 /** Is it on record? No record, no call. */
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
 import type { Recorder } from '../../adapters/audit-sink/recorders.ts'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
+import { isKeyName } from '../../lib/audit/signed-note.ts'
 import type { Call } from '../../lib/context/call.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import type { AuditConfig } from './schema.ts'
@@ -10,7 +13,7 @@ export const auditStage: StageDefinition<AuditConfig> = { name: 'audit', prepare
 
 function prepareAudit(config: AuditConfig, runtime: Runtime, route: string): Stage {
   const recorder = recorderOf(config, runtime, route)
-  return (call) => {
+  return async (call) => {
     if (call.exchangeOf !== undefined) {
       // The inner request belongs to the outer call, whose admission stands for both.
       const admission = runtime.calls.get(call.exchangeOf)?.admission
@@ -19,7 +22,7 @@ function prepareAudit(config: AuditConfig, runtime: Runtime, route: string): Sta
     }
     if (call.decision?.verdict.allow !== true) return { refuse: { why: 'door_closed', missing: ['decision'] } }
     try {
-      call.admission = { seq: recorder.admit(call) }
+      call.admission = { seq: await recorder.admit(call) }
       return undefined
     } catch (error) {
       return { refuse: { why: 'not_on_record', because: error instanceof Error ? error.message : String(error) } }
@@ -32,15 +35,36 @@ export function prepareAuditLog(
   config: AuditConfig,
   runtime: Runtime,
   route: string,
-): (call: Call, serialized: unknown) => void {
+): (call: Call, serialized: unknown) => Promise<void> {
   const recorder = recorderOf(config, runtime, route)
   return (call, serialized) => recorder.complete(call, serialized)
 }
 
+/** @throws Error for a configuration that cannot work */
 function recorderOf(config: AuditConfig, runtime: Runtime, route: string): Recorder {
+  const { directory, second_directory: secondDirectory, hashed_arguments: hashed, hmac_key: hmacKey } = config
+  if (hashed.length > 0 && hmacKey === undefined) throw new Error('`hashed_arguments` needs an `hmac_key`')
+  if (secondDirectory !== undefined && resolve(secondDirectory) === resolve(directory))
+    throw new Error('`second_directory` is `directory`: name a directory on another disk')
+  const node = config.node ?? hostname()
+  if (!isKeyName(node) || node.includes('/'))
+    throw new Error(`\`node\` may have no white space, no plus and no slash: ${JSON.stringify(node)}`)
   return runtime.recorders.register(route, {
-    directory: config.directory,
-    routeName: config.route_name ?? route,
-    rules: { clear: config.clear_arguments },
+    directory,
+    ...(secondDirectory === undefined ? {} : { secondDirectory }),
+    settings: {
+      node,
+      durability: config.durability,
+      ...(config.node_key === undefined ? {} : { nodeKey: config.node_key }),
+    },
+    heads: runtime.shared.of(route)?.heads,
+    rules: {
+      name: config.route_name ?? route,
+      redaction: {
+        clear: config.clear_arguments,
+        hashed,
+        ...(hmacKey === undefined ? {} : { hmacKey: Buffer.from(hmacKey) }),
+      },
+    },
   })
 }

@@ -35,6 +35,7 @@ function prepareJsonrpc(config: JsonrpcConfig): Stage {
     call.message = read.message
     call.target = read.target
     call.bodyDigest = bodyDigest
+    call.bodyBytes = body.length
     // A list is counted once: see the oauth stage.
     const who =
       call.exchangeOf !== undefined && !port.isWholeChain

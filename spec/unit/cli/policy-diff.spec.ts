@@ -66,10 +66,11 @@ function record(
     },
     decision: { id: 'd1', verdict, grants, policyDigest: policy.digest },
   }
-  const rules = { clear: ['project'] }
+  const rules = { name: route, redaction: { clear: ['project'] } }
+  const saltKey = Buffer.alloc(32)
   const event = verdict.allow
-    ? admissionEvent(call, route, rules)
-    : refusalEvent(call, { why: 'denied', reason: verdict.reason, rulesTried: verdict.rulesTried }, route, rules)
+    ? admissionEvent(call, rules, saltKey)
+    : refusalEvent(call, { why: 'denied', reason: verdict.reason, rulesTried: verdict.rulesTried }, rules, saltKey)
   return { seq: 1, time: new Date(timeMs).toISOString(), ...event }
 }
 
@@ -231,7 +232,7 @@ describe('kmcp policy diff', () => {
       { type: 'outcome', call: 'c1', admission: 1 },
     ]
     const lines = records.map((one) => `${JSON.stringify(one)}\n`)
-    await writeFile(path('trail-1.jsonl'), `${lines.join('')}{"type":"admiss`)
+    await writeFile(path('trail-00000001-0a1b2c3d-000001.jsonl'), `${lines.join('')}{"type":"admiss`)
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -242,7 +243,7 @@ describe('kmcp policy diff', () => {
       path('old.yml'),
       path('new.yml'),
       '--on',
-      path('trail-1.jsonl'),
+      path('trail-00000001-0a1b2c3d-000001.jsonl'),
     ])
     expect(code).toBe(1)
     const lines = out.split('\n').map((line) => line.replace(/ {2,}/g, '  '))

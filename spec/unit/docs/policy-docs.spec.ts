@@ -91,7 +91,7 @@ describe('the examples', () => {
 
   it.each(commands)('%s', async (line) => {
     await writeFile(join(folder, 'new.yml'), policies.get('nutshell') ?? '')
-    await writeFile(join(folder, 'trail-1.jsonl'), '{"type":"start"}\n')
+    await writeFile(join(folder, 'trail-00000001-0a1b2c3d-000001.jsonl'), '{"type":"start"}\n')
     const command = line
       .replace('npx kmcp', `'${process.execPath}' cli/main.ts`)
       .replace('new.yml', join(folder, 'new.yml'))
@@ -202,7 +202,9 @@ describe('the answers', () => {
       },
     }
     const call = { id: 'c', request: { verb: 'POST', path: '/', headers: {} }, decision } as unknown as Call
-    const { id: _id, ...recorded } = admissionEvent(call, 'jira', { clear: [] }).decision as Record<string, unknown>
+    const rules = { name: 'jira', redaction: { clear: [] } }
+    const { decision: made } = admissionEvent(call, rules, Buffer.alloc(32))
+    const { id: _id, ...recorded } = made as Record<string, unknown>
     expect(recorded).toEqual(json('shadow-record'))
   })
 })

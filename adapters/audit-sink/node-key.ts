@@ -1,0 +1,63 @@
+/** The node's own key: certifies the keys that sign its logs. */
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { nodeKeyName } from '../../lib/audit/checkpoint.ts'
+import { type NoteSigner, verifierKey } from '../../lib/audit/signed-note.ts'
+
+export const nodeKeyFile = 'node.key'
+export const nodeVerifierFile = 'node.vkey'
+
+/**
+ * The node's key: the one that is configured, or the one in the directory, which is made where there is none.
+ *
+ * Its verifier key is written beside it as `node.vkey`: that file is for an auditor to keep somewhere else.
+ *
+ * @param pem Ed25519, PKCS #8
+ * @throws Error for a key of another kind; says what to give
+ */
+export function nodeSigner(directory: string, node: string, pem: string | undefined): NoteSigner {
+  const privateKey = pem === undefined ? keyOf(directory) : readKey(pem, 'node_key')
+  const name = nodeKeyName(node)
+  writeIfNew(join(directory, nodeVerifierFile), `${verifierKey(name, privateKey)}\n`, 0o644)
+  return { name, privateKey }
+}
+
+function keyOf(directory: string): KeyObject {
+  const path = join(directory, nodeKeyFile)
+  if (!existsSync(path)) {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    writeFileSync(path, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flag: 'wx' })
+    return privateKey
+  }
+  return readKey(readFileSync(path, 'utf8'), path)
+}
+
+function readKey(pem: string, from: string): KeyObject {
+  let key: KeyObject
+  try {
+    key = createPrivateKey(pem)
+  } catch {
+    throw new Error(`${from} cannot be read: give an Ed25519 private key in PKCS #8 PEM`)
+  }
+  if (key.asymmetricKeyType !== 'ed25519')
+    throw new Error(`${from} is ${String(key.asymmetricKeyType)}: give an Ed25519 private key in PKCS #8 PEM`)
+  return key
+}
+
+function writeIfNew(path: string, text: string, mode: number): void {
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return
+  writeFileSync(path, text, { mode })
+}
+
+/** 256 random bits that salt a log's commitments, in a file of their own: they can be given away, or destroyed, apart. */
+export function makeSaltKey(path: string): Buffer {
+  const key = randomBytes(32)
+  writeFileSync(path, `${key.toString('hex')}\n`, { mode: 0o600, flag: 'wx' })
+  return key
+}
+
+/** @returns undefined where it has been destroyed */
+export function readSaltKey(path: string): Buffer | undefined {
+  return existsSync(path) ? Buffer.from(readFileSync(path, 'utf8').trim(), 'hex') : undefined
+}

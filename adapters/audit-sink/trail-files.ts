@@ -1,0 +1,114 @@
+/** The files of a trail's directory: one log for each start of a plugin server, in segments, and its checkpoints. */
+import { isUtf8 } from 'node:buffer'
+import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+
+/**
+ * A log's files.
+ *
+ * @property key         ordinal and beginning of the boot's id: `00000012-1f0c9a3e`. Sorts in the order of the starts,
+ *                       whatever the clock says
+ * @property segments    names, in order
+ * @property checkpoints its name, where there is one
+ */
+export interface LogFiles {
+  readonly key: string
+  readonly segments: readonly string[]
+  readonly checkpoints: string | undefined
+}
+
+const segmentName = /^trail-(\d{8}-[0-9a-f]{8})-(\d{6})\.jsonl$/
+
+export const segmentFile = (key: string, segment: number): string =>
+  `trail-${key}-${String(segment).padStart(6, '0')}.jsonl`
+export const checkpointsFile = (key: string): string => `checkpoints-${key}.jsonl`
+/** Key of the log that salts its commitments: away with it, and nothing committed to can be proven or guessed at. */
+export const saltFile = (key: string): string => `salt-${key}.key`
+
+/** The logs of a directory, oldest first. */
+export function listLogs(directory: string): LogFiles[] {
+  const names = readdirSync(directory).sort()
+  const present = new Set(names)
+  const byKey = new Map<string, string[]>()
+  for (const name of names) {
+    const key = segmentName.exec(name)?.[1]
+    if (key === undefined) continue
+    const segments = byKey.get(key)
+    if (segments) segments.push(name)
+    else byKey.set(key, [name])
+  }
+  return [...byKey].map(([key, segments]) => {
+    const checkpoints = checkpointsFile(key)
+    return { key, segments, checkpoints: present.has(checkpoints) ? checkpoints : undefined }
+  })
+}
+
+/** The key of the next start's log. @param boot a UUID */
+export function nextKey(directory: string, boot: string): string {
+  const last = listLogs(directory).at(-1)
+  const ordinal = last ? Number(last.key.slice(0, 8)) + 1 : 1
+  return `${String(ordinal).padStart(8, '0')}-${boot.slice(0, 8)}`
+}
+
+/** @property line a whole line without its line feed, as text. @property torn what stands after the last line feed */
+export type TrailRead = { readonly line: string } | { readonly torn: Buffer }
+
+const chunkBytes = 256 * 1024
+/** No line of ours is as long; what has no line feed by then is read as a line of its own, and is no record. */
+const maxReadLine = 1024 * 1024
+
+/**
+ * The lines of a file one by one.
+ *
+ * A line that is no UTF-8 has one U+FFFD more at its end, so that it is no record: a record may have U+FFFD in it, and must
+ * not look the same when bytes that are none stand in its place.
+ */
+export function* readLines(directory: string, file: string): Generator<TrailRead> {
+  const descriptor = openSync(join(directory, file), 'r')
+  try {
+    let rest: Buffer = Buffer.alloc(0)
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(chunkBytes)
+      const length = readSync(descriptor, chunk, 0, chunkBytes, null)
+      if (length === 0) break
+      const data = rest.length === 0 ? chunk.subarray(0, length) : Buffer.concat([rest, chunk.subarray(0, length)])
+      let from = 0
+      for (let end = data.indexOf(0x0a); end !== -1; end = data.indexOf(0x0a, from)) {
+        yield { line: textOf(data.subarray(from, end)) }
+        from = end + 1
+      }
+      rest = data.subarray(from)
+      if (rest.length > maxReadLine) {
+        yield { line: textOf(rest) }
+        rest = Buffer.alloc(0)
+      }
+    }
+    if (rest.length > 0) yield { torn: rest }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const textOf = (bytes: Buffer): string => bytes.toString('utf8') + (isUtf8(bytes) ? '' : '\ufffd')
+
+/** The last whole line of a file, and what stands after it. Reads from the end. */
+export function lastLine(
+  directory: string,
+  file: string,
+): { readonly line: string | undefined; readonly torn: Buffer } {
+  const descriptor = openSync(join(directory, file), 'r')
+  try {
+    const { size } = fstatSync(descriptor)
+    for (let length = chunkBytes; ; length *= 2) {
+      const from = Math.max(0, size - length)
+      const tail = Buffer.alloc(size - from)
+      const read = tail.subarray(0, readSync(descriptor, tail, 0, tail.length, from))
+      const end = read.lastIndexOf(0x0a)
+      const begin = end <= 0 ? -1 : read.lastIndexOf(0x0a, end - 1)
+      if (from > 0 && (end === -1 || begin === -1)) continue
+      return { line: end === -1 ? undefined : textOf(read.subarray(begin + 1, end)), torn: read.subarray(end + 1) }
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}

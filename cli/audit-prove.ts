@@ -1,0 +1,193 @@
+/** `kmcp audit prove`, `check-proof`, `disclose` and `keys`: one record, shown to somebody who has not got the trail. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { readSaltKey } from '../adapters/audit-sink/node-key.ts'
+import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
+import { readCheckpoint } from '../lib/audit/checkpoint.ts'
+import { commit, saltOf } from '../lib/audit/commitment.ts'
+import { leafHash } from '../lib/audit/merkle.ts'
+import { checkProof, tlogProof } from '../lib/audit/proof.ts'
+import { noteOf } from '../lib/audit/verify-log.ts'
+import type { Json, JsonObject } from '../lib/mcp/message.ts'
+import { auditDirectory, logsOf, readRecord, trustedKeys } from './audit-files.ts'
+import { type Command, UsageError } from './command.ts'
+import { printable } from './print-rows.ts'
+
+const where = { dir: { type: 'string' }, 'run-dir': { type: 'string' } } as const
+
+/** @property number of the record in its log, from 1 */
+interface Found {
+  readonly log: LogFiles
+  readonly number: number
+  readonly line: string
+  readonly record: JsonObject
+}
+
+export const auditProve: Command = {
+  usage: 'audit prove ID [--dir DIR] [--out FILE]',
+  does: 'prove that the record of a call is in the trail, without giving the trail away',
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { ...where, out: { type: 'string' } },
+    })
+    const directory = await auditDirectory(values.dir, values['run-dir'])
+    const proof = proveRecord(directory, find(directory, positionals))
+    if (values.out === undefined) process.stdout.write(proof)
+    else writeFileSync(values.out, proof)
+    return 0
+  },
+}
+
+export const auditCheckProof: Command = {
+  usage: 'audit check-proof FILE --key VKEY|FILE',
+  does: 'check such a proof; needs nothing but the node’s key',
+  run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { key: { type: 'string', multiple: true } },
+    })
+    const [file, ...more] = positionals
+    if (file === undefined || more.length > 0) throw new UsageError('name one proof')
+    const keys = trustedKeys(values.key)
+    if (!keys) throw new UsageError('say whose trail it should be of: --key with the node.vkey you keep')
+    const checked = checkProof(readFileSync(file, 'utf8'), keys)
+    if (!checked.ok) {
+      console.log(`NOT PROVEN: ${printable(checked.because)}`)
+      return Promise.resolve(1)
+    }
+    console.log(`record ${checked.index + 1} of ${checked.origin}, of ${checked.size} that were signed:`)
+    console.log(printable(checked.line))
+    return Promise.resolve(0)
+  },
+}
+
+export const auditDisclose: Command = {
+  usage: 'audit disclose ID --arguments FILE [--dir DIR]',
+  does: 'check that a call’s arguments were these, which its record hides',
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { ...where, arguments: { type: 'string' } },
+    })
+    if (values.arguments === undefined) throw new UsageError('give the arguments as a JSON file: --arguments FILE')
+    const directory = await auditDirectory(values.dir, values['run-dir'])
+    const { log, record } = find(directory, positionals)
+    const saltKey = readSaltKey(join(directory, saltFile(log.key)))
+    if (!saltKey) {
+      console.log(`${saltFile(log.key)} is not there any more: nothing this log commits to can be shown`)
+      return 1
+    }
+    if (typeof record.arguments_commitment !== 'string') {
+      console.log('the record commits to no arguments of its own: there were none, or too many')
+      return 1
+    }
+    const salt = saltOf(saltKey, said(record.call))
+    let value: Json
+    try {
+      value = JSON.parse(readFileSync(values.arguments, 'utf8')) as Json
+    } catch (error) {
+      throw new UsageError(`--arguments: ${(error as Error).message}`)
+    }
+    const isThis = commit(salt, value) === record.arguments_commitment
+    console.log(isThis ? 'these were the arguments' : 'these were NOT the arguments')
+    console.log(
+      `commitment ${record.arguments_commitment} = SHA-256(salt || canonical JSON), salt ${salt.toString('hex')}`,
+    )
+    return isThis ? 0 : 1
+  },
+}
+
+export const auditKeys: Command = {
+  usage: 'audit keys [--dir DIR]',
+  does: 'list the keys that sign the trail, and what each has signed over',
+  async run(args) {
+    const { values } = parseArgs({ args: [...args], options: where })
+    const directory = await auditDirectory(values.dir, values['run-dir'])
+    for (const log of logsOf(directory)) {
+      for (const { record } of linesOf(directory, log)) {
+        if (record?.type === 'start') console.log(printable(`${log.key}  node key   ${said(record.node_key)}`))
+        if (record?.type === 'key')
+          console.log(
+            printable(
+              `${log.key}  epoch ${said(record.epoch).padEnd(4)} ${said(record.key)}  since ${said(record.time)}`,
+            ),
+          )
+      }
+    }
+    return 0
+  },
+}
+
+/**
+ * The record an id names: a call's (its admission or refusal), a decision's, or `log:number`.
+ *
+ * @throws UsageError where there is none
+ */
+function find(directory: string, positionals: readonly string[]): Found {
+  const [id, ...more] = positionals
+  if (id === undefined || more.length > 0)
+    throw new UsageError('name one record: the id of a call or decision, or LOG:NUMBER')
+  for (const log of logsOf(directory)) {
+    let number = 0
+    for (const { line, record } of linesOf(directory, log)) {
+      number++
+      if (!record) continue
+      const decision = record.decision as { readonly id?: unknown } | undefined
+      if (record.call === id || decision?.id === id || `${log.key}:${number}` === id)
+        return { log, number, line, record }
+    }
+  }
+  throw new UsageError(`no record in ${directory} is named \`${printable(id)}\``)
+}
+
+const said = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
+
+function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; record: JsonObject | undefined }> {
+  for (const file of log.segments) {
+    for (const read of readLines(directory, file)) {
+      if ('line' in read) yield { line: read.line, record: readRecord(read.line) }
+    }
+  }
+}
+
+/**
+ * A proof of one record, to the first checkpoint that covers it.
+ *
+ * @throws UsageError where none does yet
+ */
+export function proveRecord(directory: string, { log, number, line }: Pick<Found, 'log' | 'number' | 'line'>): string {
+  const [proof] = proveRecords(directory, log, [{ number, line }])
+  return proof as string
+}
+
+/** Proofs of several records of one log, which is read once. */
+export function proveRecords(
+  directory: string,
+  log: LogFiles,
+  records: readonly { readonly number: number; readonly line: string }[],
+): string[] {
+  const sealed: { readonly size: number; readonly note: string }[] = []
+  for (const read of log.checkpoints === undefined ? [] : readLines(directory, log.checkpoints)) {
+    const note = 'line' in read ? noteOf(read.line) : undefined
+    const checkpoint = note === undefined ? undefined : readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1))
+    if (note !== undefined && checkpoint) sealed.push({ size: checkpoint.size, note })
+  }
+  const leaves: Buffer[] = []
+  const certificates: { readonly at: number; readonly text: string }[] = []
+  for (const { line, record } of linesOf(directory, log)) {
+    leaves.push(leafHash(line))
+    if (record?.type === 'key') certificates.push({ at: leaves.length, text: said(record.certificate) })
+  }
+  return records.map(({ number, line }) => {
+    const over = sealed.find(({ size }) => size >= number)
+    const certificate = certificates.findLast(({ at }) => at <= (over?.size ?? 0))
+    if (!over || !certificate)
+      throw new UsageError(`no checkpoint covers record ${number} of ${log.key} yet: there is one a second`)
+    return tlogProof(line, leaves.slice(0, over.size), number - 1, over.note, certificate.text)
+  })
+}

@@ -1,0 +1,96 @@
+/** `kmcp audit query`: the records that are about somebody or something. */
+import { parseArgs } from 'node:util'
+import { type AuditLine, auditTable, callTypes, rowsOf } from './audit-show.ts'
+import { auditDirectory, recordsOf } from './audit-files.ts'
+import { type Command, UsageError } from './command.ts'
+import { printableJson } from './print-rows.ts'
+
+const options = {
+  dir: { type: 'string' },
+  'run-dir': { type: 'string' },
+  person: { type: 'string' },
+  agent: { type: 'string' },
+  tool: { type: 'string' },
+  route: { type: 'string' },
+  decision: { type: 'string' },
+  type: { type: 'string' },
+  reason: { type: 'string' },
+  call: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const
+
+type Wanted = Readonly<Partial<Record<Exclude<keyof typeof options, 'json'>, string>>>
+
+export const auditQuery: Command = {
+  usage:
+    'audit query [--dir DIR] [--person P] [--agent A] [--tool T] [--route R] [--decision allow|deny] [--type T] [--reason R] [--call ID] [--from TIME] [--to TIME] [--json]',
+  does: 'find records by person, tool, decision or time',
+  async run(args) {
+    const { values } = parseArgs({ args: [...args], options })
+    if (values.decision !== undefined && !['allow', 'deny'].includes(values.decision))
+      throw new UsageError('--decision takes allow or deny')
+    const range = rangeOf(values)
+    const directory = await auditDirectory(values.dir, values['run-dir'])
+    const found: AuditLine[] = []
+    const calls = new Set<unknown>()
+    for (const { record, line } of recordsOf(directory)) {
+      const isEnd = !callTypes.has(record.type) && calls.delete(record.call)
+      if (!isEnd && !(isWanted(record, values) && isWithin(record, range))) continue
+      if (record.type === 'admission') calls.add(record.call)
+      if (values.json) console.log(printableJson(line))
+      else found.push(record)
+    }
+    if (!values.json) console.log(auditTable(rowsOf(found)))
+    return 0
+  },
+}
+
+/** @property fromMs first instant. @property toMs first instant after; both in milliseconds since the Unix epoch */
+export interface Range {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/**
+ * A stretch of time: a day (`2026-11-25`) or an instant (ISO 8601 with its offset). `to` as a day means all of it.
+ *
+ * @throws UsageError for what is neither
+ */
+export function rangeOf({ from, to }: { readonly from?: string | undefined; readonly to?: string | undefined }): Range {
+  const at = (text: string, name: string): number => {
+    const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text)
+    const ms = isDay || /(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+    if (Number.isNaN(ms)) throw new UsageError(`--${name} takes a day (2026-11-25) or a time (2026-11-25T12:00:00Z)`)
+    return isDay && name === 'to' ? ms + 86_400_000 : ms
+  }
+  const range = {
+    fromMs: from === undefined ? Number.NEGATIVE_INFINITY : at(from, 'from'),
+    toMs: to === undefined ? Number.POSITIVE_INFINITY : at(to, 'to'),
+  }
+  if (range.fromMs >= range.toMs) throw new UsageError('--from must be before --to')
+  return range
+}
+
+export function isWithin(record: AuditLine, { fromMs, toMs }: Range): boolean {
+  const ms = Date.parse(String(record.time))
+  return ms >= fromMs && ms < toMs
+}
+
+function isWanted(record: AuditLine, wanted: Wanted): boolean {
+  const { person, agent, tool, route, decision, type, reason, call } = wanted
+  const who = (record.person ?? record.workload) as Readonly<Record<string, unknown>> | null | undefined
+  const effect = (record.decision as { readonly effect?: unknown } | undefined)?.effect
+  const isOneOf = (text: string, values: readonly unknown[]): boolean => values.includes(text)
+  return (
+    (person === undefined || isOneOf(person, [who?.id, who?.subject, who?.name])) &&
+    (agent === undefined || record.agent === agent) &&
+    (tool === undefined || record.tool === tool) &&
+    (route === undefined || record.route === route) &&
+    (decision === undefined || effect === decision) &&
+    (type === undefined || record.type === type) &&
+    (reason === undefined || record.reason === reason) &&
+    (call === undefined || isOneOf(call, [record.call, (record.decision as { id?: unknown } | undefined)?.id]))
+  )
+}

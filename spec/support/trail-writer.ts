@@ -1,0 +1,48 @@
+/** A trail in a process of its own, which can be killed, stopped and traced. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TrailSettings } from '../../adapters/audit-sink/trail.ts'
+
+export interface TrailWriter {
+  readonly pid: number
+  /** Appends an admission and waits for it. @returns `ok`, or why not */
+  append(call: string): Promise<string>
+  stop(): Promise<void>
+  kill(): Promise<void>
+}
+
+export async function startWriter(directory: string, settings: Partial<TrailSettings>): Promise<TrailWriter> {
+  const script = join(import.meta.dirname, 'trail-writer-process.ts')
+  const child = spawn(process.execPath, [script, directory, JSON.stringify({ node: 'node-1', ...settings })], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  const waiting = new Map<string, (said: string) => void>()
+  const lines = createInterface(child.stdout)
+  const isReady = once(lines, 'line')
+  lines.on('line', (line) => {
+    const [call = '', ...said] = line.split(' ')
+    waiting.get(call)?.(said.join(' '))
+    waiting.delete(call)
+  })
+  child.stdin.on('error', () => undefined)
+  await isReady
+  return {
+    pid: child.pid ?? 0,
+    append: (call) =>
+      new Promise((resolve) => {
+        waiting.set(call, resolve)
+        child.stdin.write(`${call}\n`)
+      }),
+    async stop() {
+      child.stdin.end()
+      await ended
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
