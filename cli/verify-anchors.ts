@@ -2,6 +2,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { type JudgedStamp, judgeTimeStamp } from '../adapters/anchors/verify-time-stamp.ts'
 import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { stampedBytes } from '../lib/audit/anchor.ts'
 import { type Checkpoint, nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
 import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-note.ts'
@@ -63,7 +64,8 @@ export async function verifyAnchors(
     // A copy brings along what also stands beside the trail.
     const same = `${nonce}\n${note}\n${response}`
     const isNew = !judged.has(same)
-    const judging = judged.get(same) ?? judgeTimeStamp(Buffer.from(response, 'base64'), note, nonce, options.roots)
+    const judging =
+      judged.get(same) ?? judgeTimeStamp(Buffer.from(response, 'base64'), stampedBytes(note), nonce, options.roots)
     judged.set(same, judging)
     const stamp = await judging
     const which = `${at}: time stamp of ${anchor.name} over ${head.size} records`
@@ -223,7 +225,7 @@ function stampLimits(
   const stamp = stamped.get(newest.origin)
   const since = unanchoredSince(newest, stamp?.size ?? 0)
   const unstampedS = since === undefined ? 0 : (Date.parse(newest.last) - Date.parse(since)) / 1000
-  if (maxUnstampedS !== undefined && unstampedS > maxUnstampedS)
+  if (maxUnstampedS !== undefined && since !== undefined && unstampedS >= maxUnstampedS)
     faults.push(
       `${newest.at}: has records of ${Math.round(unstampedS)} s without a time stamp: unanchored since ${since}`,
     )

@@ -1,6 +1,5 @@
 /** Gives a trail's checkpoints to those outside who keep them; nothing waits for it. */
 import { type Anchor, anchorsFile } from '../../lib/audit/anchor.ts'
-import type { JsonObject } from '../../lib/mcp/message.ts'
 import type { Clock } from '../clock.ts'
 import { anchoredLogs, anchorsOf, appendAnchor } from './anchor-file.ts'
 import type { AnchorConfig } from './config.ts'
@@ -168,7 +167,7 @@ export class Anchorer {
       certificate,
       time: this.#now(),
     }
-    appendAnchor(this.#config.directory, anchor as Anchor & JsonObject)
+    appendAnchor(this.#config.directory, anchor)
     const progress = progressOf(kept.logs, key)
     this.#remember(anchor, segments)
     // What was signed meanwhile is not anchored, and not older than this.

@@ -1,7 +1,7 @@
 /** To whom checkpoints are given: time stamp authorities, stores that keep what they have, and collectors. */
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { type Anchor, type AnchorKind, imprintOf } from '../../lib/audit/anchor.ts'
+import { type Anchor, type AnchorKind, imprintOf, stampedBytes } from '../../lib/audit/anchor.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { signRequest } from '../aws-sigv4.ts'
@@ -82,7 +82,7 @@ function timeStampTarget(config: TimeStampConfig): Target {
       const request = timeStampRequest(imprintOf(note), nonce, config.policy)
       const answer = await send('POST', new URL(config.url), headers, request, limitsOf(config))
       if (answer.status !== 200) throw new Error(`the authority answered ${answer.status}`)
-      const judged = await judgeTimeStamp(answer.body, note, nonce.toString('hex'), roots)
+      const judged = await judgeTimeStamp(answer.body, stampedBytes(note), nonce.toString('hex'), roots)
       if ('because' in judged) throw new Error(judged.because)
       return {
         response: answer.body.toString('base64'),

@@ -25,6 +25,7 @@ const signedDataOid = '1.2.840.113549.1.7.2'
  */
 export function timeStampRequest(imprint: Uint8Array, nonce: Buffer, policy: string | undefined): Buffer {
   const request = new TimeStampReq({
+    version: 1,
     messageImprint: new MessageImprint({
       hashAlgorithm: new AlgorithmIdentifier({ algorithmId: sha256Oid, algorithmParams: new Null() }),
       hashedMessage: new OctetString({ valueHex: bufferOf(imprint) }),

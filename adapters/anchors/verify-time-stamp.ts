@@ -1,8 +1,7 @@
-/** Is a time stamp one of this checkpoint, by an authority one trusts? RFC 3161 2.4.2, RFC 5652 5.4, RFC 5816. */
+/** Is a time stamp one of this document, by an authority one trusts? RFC 3161 2.4.2, RFC 5652 5.4, RFC 5816. */
 import { createHash, X509Certificate } from 'node:crypto'
 import { fromBER, type ObjectIdentifier, type OctetString, Sequence } from 'asn1js'
 import { BasicConstraints, Certificate, ExtKeyUsage, IssuerAndSerialNumber, type SignerInfo } from 'pkijs'
-import { imprintOf, stampedBytes } from '../../lib/audit/anchor.ts'
 import { readTimeStamp, type TimeStamp, trimHex } from './time-stamp.ts'
 
 /**
@@ -21,23 +20,24 @@ export type JudgedStamp =
  * Revocation of the authority's certificate is not looked at: a list of today does not say what was known then.
  *
  * @param response TimeStampResp, DER
- * @param note     the checkpoint it should be of
+ * @param document the bytes it should be of
  * @param nonce    what was asked with, in hex
  * @param roots    certificates one trusts; undefined where one has none, which proves less
  */
 export async function judgeTimeStamp(
   response: Uint8Array,
-  note: string,
+  document: Buffer,
   nonce: string,
   roots: readonly X509Certificate[] | undefined,
 ): Promise<JudgedStamp> {
   const stamp = readTimeStamp(response)
   if (typeof stamp === 'string') return unusable(stamp)
-  if (!stamp.imprint?.equals(imprintOf(note))) return forged('the time stamp is of another document')
+  if (!stamp.imprint?.equals(createHash('sha256').update(document).digest()))
+    return forged('the time stamp is of another document')
   if (stamp.nonce === undefined || stamp.nonce !== trimHex(nonce))
     return unusable('the nonce in the time stamp is not the one it was asked with')
   try {
-    return await judgeSignature(stamp, note, roots)
+    return await judgeSignature(stamp, document, roots)
   } catch (error) {
     return unusable(`the time stamp’s signature cannot be checked: ${(error as Error).message.slice(0, 200)}`)
   }
@@ -59,7 +59,7 @@ const tstInfoOid = '1.2.840.113549.1.9.16.1.4'
 
 async function judgeSignature(
   stamp: TimeStamp,
-  note: string,
+  document: Buffer,
   roots: readonly X509Certificate[] | undefined,
 ): Promise<JudgedStamp> {
   const { signed, content, genTime, certificates } = stamp
@@ -81,11 +81,13 @@ async function judgeSignature(
     return bound === undefined
       ? unusable('the time stamp does not say which certificate signed it (ESSCertID)')
       : forged('the time stamp names another certificate than the one that came with it (ESSCertID)')
-  const data = new Uint8Array(stampedBytes(note)).buffer
+  const data = new Uint8Array(document).buffer
   const verified = await signed
     .verify({ signer: 0, data, checkChain: false, extendedMode: true })
     .catch((error: unknown) => error as { readonly signatureVerified?: boolean | null })
-  if (verified.signatureVerified !== true) return forged('the signature is not of this time stamp')
+  if (verified.signatureVerified === false) return forged('the signature is not of this time stamp')
+  if (verified.signatureVerified !== true)
+    return unusable('the time stamp’s signature is of a kind that cannot be checked')
   const purpose = purposeFault(signer.parsed)
   if (purpose !== undefined) return unusable(purpose)
   const authority = signer.x509.subject.replaceAll('\n', ', ')
@@ -199,13 +201,13 @@ function faultOn(path: readonly X509Certificate[], at: Date): string | undefined
     if (extensions.some(({ extnID, critical }) => critical && !understood.has(extnID)))
       return `${called} has a critical extension that is not understood`
     if (above === 0) continue
-    const constraints = extensions.find(({ extnID }) => extnID === basicConstraintsOid)?.parsedValue as unknown
+    const constraints = extensions.find(({ extnID }) => extnID === basicConstraintsOid)?.parsedValue
     if (!certificate.ca || !(constraints instanceof BasicConstraints)) return `${called} may not issue any`
     const { pathLenConstraint } = constraints
     // Counts the certificates between it and the authority's own.
     if (typeof pathLenConstraint === 'number' && above - 1 > pathLenConstraint)
       return `${called} may not have so many below it`
-    const usage = extensions.find(({ extnID }) => extnID === extendedKeyUsageOid)?.parsedValue as unknown
+    const usage = extensions.find(({ extnID }) => extnID === extendedKeyUsageOid)?.parsedValue
     if (
       usage instanceof ExtKeyUsage &&
       !usage.keyPurposes.some((one) => one === timeStampingOid || one === anyPurposeOid)
