@@ -1,4 +1,6 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditCheckEvidence } from './audit-check-evidence.ts'
+import { auditEvidence } from './audit-evidence.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
 import { auditShow } from './audit-show.ts'
@@ -32,6 +34,8 @@ const commands: Readonly<Record<string, Command>> = {
   'audit check-proof': auditCheckProof,
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
+  'audit evidence': auditEvidence,
+  'audit check-evidence': auditCheckEvidence,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,
