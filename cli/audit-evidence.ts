@@ -107,6 +107,12 @@ function write(
     ...{ tool, command: query, generated, period, directories, seed, sample, counts, exceptions, observations },
     node_keys: [...new Set(logs.flatMap(({ nodeKey }) => nodeKey ?? []))],
     node_keys_are: nodeKeys ? 'checked against keys that were given' : 'taken from the trail itself',
+    tables: sections.flatMap(({ tables }) =>
+      tables.map(({ file, rows, extent }) => ({
+        ...{ file, rows: rows.length },
+        ...(extent ? { records: extent.count, numbers: extent.all() } : {}),
+      })),
+    ),
     samples: proofs.map(({ entry }) => entry),
   }
   writeFolder(out, files, about, signer)

@@ -149,7 +149,7 @@ export class Access {
       file: 'access-by-policy.csv',
       empty: 'the policies give nobody any of the tools called in the period, or are of other routes',
       unlisted: [
-        left > 0 ? `${counted(left, 'more row')}` : '',
+        left > 0 ? counted(left, 'more row') : '',
         this.#toolsLeft > 0 ? `more than ${maxTools} tools of a route were called: others were not asked about` : '',
       ]
         .filter((one) => one !== '')

@@ -144,7 +144,7 @@ export function rankedBars(
     ...values.slice(0, maxLines),
     ...(rest.length === 0
       ? []
-      : [[`${counted(rest.length, 'other')}`, rest.reduce((sum, [, value]) => sum + value, 0)] as const]),
+      : [[counted(rest.length, 'other'), rest.reduce((sum, [, value]) => sum + value, 0)] as const]),
   ]
   const most = Math.max(...shown.map(([, value]) => value))
   const row = 38

@@ -1,10 +1,11 @@
 /** The report as one page that loads nothing: no script, and a policy that would let none in. */
 import { createHash } from 'node:crypto'
-import { type Column, criteria, type Criterion, type Section, type Table } from './section.ts'
+import { tableHtml } from './page-table.ts'
+import { criteria, type Criterion, type Section } from './section.ts'
 import { patterns } from './charts.ts'
 import { type Html, html, Html as Markup } from './html.ts'
 import { pageStyle } from './page-style.ts'
-import { count, counted } from './seen.ts'
+import { count, counted, timeText } from './seen.ts'
 
 /** @property query the command line that made it */
 export interface PageHead {
@@ -20,9 +21,6 @@ export interface PageHead {
   readonly observations: readonly string[]
 }
 
-/** Rows a table has on the page; all of them are in its file. */
-const maxRows = 100
-
 export function evidencePage(head: PageHead, sections: readonly Section[]): string {
   const digest = createHash('sha256').update(pageStyle).digest('base64')
   const policy = `default-src 'none'; style-src 'sha256-${digest}'; base-uri 'none'; form-action 'none'`
@@ -34,16 +32,14 @@ export function evidencePage(head: PageHead, sections: readonly Section[]): stri
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="referrer" content="no-referrer" />
         <title>Audit evidence ${head.from} to ${head.to}</title>
-        <style>
-          ${new Markup(pageStyle)}
-        </style>
+        ${new Markup(`<style>${pageStyle}</style>`)}
       </head>
       <body>
         ${patterns}
         <header class="top">
           <p class="eyebrow">Kong MCP gateway · audit evidence</p>
           <h1>Who did what, through which agent, and what was decided</h1>
-          <p class="period">${head.from} to ${head.to}</p>
+          <p class="period">${periodText(head)}</p>
           ${verdict(head)} ${tiles(head.counts)}
         </header>
         <main>
@@ -90,11 +86,20 @@ const tiles = (counts: PageHead['counts']): Html =>
     )}
   </dl>`
 
+/** Whole days are called by their names; the end of a period is the first instant after it. */
+function periodText({ from, to }: PageHead): string {
+  const midnight = 'T00:00:00.000Z'
+  if (!from.endsWith(midnight) || !to.endsWith(midnight)) return `${timeText(from)} to ${timeText(to)}`
+  const day = (ms: number): string =>
+    new Date(ms).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' })
+  return `${day(Date.parse(from))} to ${day(Date.parse(to) - 1)} (UTC)`
+}
+
 function summary(head: PageHead, sections: readonly Section[]): Html {
   const serving = (criterion: Criterion): Html[] =>
     sections
       .filter((section) => section.criteria.includes(criterion))
-      .map((section) => html`<a href="#${section.id}">${section.title}</a>; `)
+      .map((section, at) => html`${at === 0 ? '' : ', '}<a href="#${section.id}">${section.title}</a>`)
   return html`<section id="about">
     <h2>What this is</h2>
     ${facts([
@@ -178,50 +183,6 @@ function sectionHtml(section: Section, number: number): Html {
     ${tables.map(tableHtml)} ${section.extra}
   </section> `
 }
-
-function tableHtml({ title, file, columns, rows, extent, unlisted = '', empty }: Table): Html {
-  const shown = columns.filter((column) => column.isOnlyInFile !== true)
-  const more = rows.length - maxRows
-  const ranges = extent?.ranges() ?? ''
-  const from = extent
-    ? `${counted(rows.length, 'row')}, from ${counted(extent.count, 'record')}${ranges === '' ? '' : ` (${ranges})`}`
-    : counted(rows.length, 'row')
-  return html`<h3>${title}</h3>
-    ${
-      rows.length === 0
-        ? html`<p class="empty">None: ${empty}.</p>`
-        : html`<table role="table">
-            <thead>
-              <tr role="row">
-                ${shown.map((column) => html`<th scope="col" class="${classOf(column)}">${column.label}</th>`)}
-              </tr>
-            </thead>
-            <tbody>
-              ${rows.slice(0, maxRows).map(
-                (row) =>
-                  html`<tr role="row">
-                    ${shown.map((column) => html`<td role="cell" class="${classOf(column)}" data-label="${column.label}">${cell(row[column.name])}</td>`)}
-                  </tr> `,
-              )}
-            </tbody>
-          </table>`
-    }
-    ${more > 0 ? html`<p class="unlisted">and ${count(more)} more in <a href="${file}">${file}</a></p>` : undefined}
-    ${unlisted === '' ? undefined : html`<p class="unlisted">Not listed: ${unlisted}.</p>`}
-    <p class="under">${from}. All of it: <a href="${file}">${file}</a></p>`
-}
-
-const classOf = ({ name, isNumber }: Column): string =>
-  isNumber ? 'number' : ['time', 'first', 'last', 'from', 'to', 'day'].includes(name) ? 'time' : 'text'
-
-const cell = (value: string | number | readonly string[] | undefined): string =>
-  value === undefined
-    ? ''
-    : typeof value === 'number'
-      ? count(value)
-      : typeof value === 'string'
-        ? value
-        : value.join(', ')
 
 const facts = (all: readonly (readonly [string, string])[]): Html | undefined =>
   all.length === 0

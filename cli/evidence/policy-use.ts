@@ -112,7 +112,7 @@ export class PolicyUse {
           file: 'policy-records.csv',
           empty: 'no record of the period says that a policy came into force or was refused',
           extent: this.#told,
-          unlisted: this.#told.count > maxRecords ? `${counted(this.#told.count - maxRecords, 'more record')}` : '',
+          unlisted: this.#told.count > maxRecords ? counted(this.#told.count - maxRecords, 'more record') : '',
           columns: [
             { name: 'time', label: 'time' },
             { name: 'node', label: 'node' },

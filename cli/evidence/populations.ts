@@ -174,6 +174,7 @@ export class Populations {
         {
           title: 'By day, node, log and type',
           file: 'records-counts.csv',
+          isOnlyInFile: true,
           empty: 'no records in the period',
           extent: this.extent,
           columns: [

@@ -21,6 +21,7 @@ export interface Column {
  * @property extent   the records it was counted from
  * @property unlisted what of them its rows do not tell apart
  * @property empty    what it means that there are no rows
+ * @property isOnlyInFile nobody reads it: the page only says where it is
  */
 export interface Table {
   readonly title: string
@@ -30,6 +31,7 @@ export interface Table {
   readonly extent?: Extent
   readonly unlisted?: string
   readonly empty: string
+  readonly isOnlyInFile?: true
 }
 
 /**

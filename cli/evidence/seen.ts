@@ -86,7 +86,7 @@ export const count = (number: number): string => number.toLocaleString('en-GB')
 export const counted = (number: number, one: string, many = `${one}s`): string =>
   `${count(number)} ${number === 1 ? one : many}`
 
-const maxLogsNamed = 12
+const maxLogsNamed = 4
 
 /** Which records something was counted from: how many, and for each log from which number to which. */
 export class Extent {
@@ -122,6 +122,11 @@ export class Extent {
     }
   }
 
+  /** All of it, for programs. */
+  all(): readonly { readonly log: string; readonly first: number; readonly last: number; readonly records: number }[] {
+    return [...this.#logs].map(([log, { first, last, count: records }]) => ({ log, first, last, records }))
+  }
+
   /** `node-1 00000001-1f0c9a3e: 5 of the numbers 3–120`; nothing where there are none. */
   ranges(): string {
     const named = [...this.#logs]
@@ -130,6 +135,6 @@ export class Extent {
         first === last ? `${log}: number ${first}` : `${log}: ${count(of)} between numbers ${first} and ${last}`,
       )
     const more = this.#logs.size - named.length
-    return `${named.join('; ')}${more > 0 ? `; and ${counted(more, 'more log')}` : ''}`
+    return `${named.join('; ')}${more > 0 ? `; and ${counted(more, 'more log')}, all of them in manifest.json` : ''}`
   }
 }
