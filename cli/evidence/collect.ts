@@ -13,7 +13,7 @@ import { Populations } from './populations.ts'
 import { type Sample, Samples } from './samples.ts'
 import { Seals } from './seals.ts'
 import type { Section } from './section.ts'
-import { said, type Seen, whenOf } from './seen.ts'
+import { said, type Seen, timeMsOf, whenOf } from './seen.ts'
 import { Stops } from './stops.ts'
 
 /**
@@ -135,8 +135,7 @@ class Places {
 function seenOf(record: JsonObject, line: string, file: string, directory: string, places: Places, range: Range): Seen {
   const key = file.replace(/^trail-|-\d{6}\.jsonl$/g, '')
   const { place, node } = places.next(`${directory}/${key}`, record)
-  const time = typeof record.time === 'string' ? record.time : ''
-  const timeMs = Date.parse(time)
+  const timeMs = timeMsOf(record.time)
   return {
     ...{ record, line, directory, key, node, place, timeMs, time: said(record.time) },
     log: `${node} ${key}`,

@@ -40,9 +40,11 @@ dl.facts dd { margin: 0; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 .3rem; font-size: .85rem; line-height: 1.4; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .6rem .32rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--ink); overflow-wrap: normal; hyphens: auto; }
-th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { padding-right: 1.4rem; }
+th:last-child, td:last-child { padding-right: 0; }
 .time { font-variant-numeric: tabular-nums; }
+td.short { white-space: nowrap; }
 .under { color: var(--soft); font-size: .8rem; margin: 0 0 .5rem; max-width: none; }
 .empty { color: var(--soft); font-style: italic; }
 .unlisted { color: var(--bad); font-size: .85rem; }

@@ -41,7 +41,13 @@ export function tableHtml({ title, file, columns, rows, extent, unlisted = '', e
 }
 
 const classOf = ({ name, isNumber }: Column): string =>
-  isNumber ? 'number' : ['time', 'first', 'last', 'from', 'to', 'day'].includes(name) ? 'time' : 'text'
+  isNumber
+    ? 'number'
+    : ['time', 'first', 'last', 'from', 'to', 'day'].includes(name)
+      ? 'time'
+      : ['kind', 'status', 'explained'].includes(name)
+        ? 'short'
+        : 'text'
 
 const cell = (value: string | number | readonly string[] | undefined): string =>
   value === undefined

@@ -1,6 +1,7 @@
 /** A record as evidence is counted from it, and which records a table was counted from. */
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { principalKinds } from '../../lib/identity/principal.ts'
 import type { Range } from '../audit-query.ts'
 
 /**
@@ -25,6 +26,13 @@ export interface Seen {
   readonly time: string
   readonly when: 'before' | 'within' | 'after' | 'unknown'
 }
+
+/** As the gateway writes it, and no other way: `Date.parse` takes a time with a remark beside it, and texts are compared. */
+const written = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
+/** @returns NaN for what is no time */
+export const timeMsOf = (time: unknown): number =>
+  typeof time === 'string' && written.test(time) ? Date.parse(time) : Number.NaN
 
 export function whenOf(timeMs: number, { fromMs, toMs }: Range): Seen['when'] {
   if (Number.isNaN(timeMs)) return 'unknown'
@@ -60,7 +68,7 @@ export function whoOf(record: JsonObject): Who | undefined {
     subject,
     issuer,
     name: said(who.name) || subject,
-    kind: said(record.principal_kind),
+    kind: principalKinds.find((kind) => kind === record.principal_kind) ?? '',
   }
 }
 
@@ -75,7 +83,7 @@ export const decisionOf = (record: JsonObject): Readonly<Record<string, unknown>
 
 /** A time as people read it; what is none stays as it is. */
 export const timeText = (time: string): string =>
-  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/.test(time) ? `${time.slice(0, 10)} ${time.slice(11, 19)}Z` : time
+  written.test(time) ? `${time.slice(0, 10)} ${time.slice(11, 19)}Z` : time
 
 export const timeOfMs = (ms: number): string => timeText(new Date(ms).toISOString())
 

@@ -128,7 +128,7 @@ export function monthOfCalls(days: number): AuditEvent[][] {
     const size = day % 7 > 4 ? 3 : 12 + Math.floor(random() * 30)
     const one = (): AuditEvent => {
       const roll = random()
-      const who = pick([alice, bob, bob, carol, build, ...(day > 3 ? [dave] : [])])
+      const who = pick([alice, bob, bob, carol, build, ...(day > days / 4 ? [dave] : [])])
       if (roll < 0.07)
         return denial(bob, pick(['delete_issue', 'bulk_export', 'get_env']), 'tool_not_granted', { policy })
       if (roll < 0.1)
