@@ -38,13 +38,17 @@ export interface Runtime {
 export function createRuntime(clock: Clock = systemClock): Runtime {
   const logger = operationalLog('mcp')
   const log: Runtime['log'] = (level, message) => logger[level](message)
+  const recorders = new Recorders(clock, log)
+  const issuers = new Issuers(clock, log)
+  issuers.onKeys = (issuer, keys) =>
+    recorders.noteAll({ type: 'key', issuer, keys: keys.map(({ id, digest }) => ({ id: id ?? null, digest })) })
   return {
     clock,
     calls: new Calls(clock),
     passes: new Passes(clock),
     doors: new ServiceDoors(clock),
-    issuers: new Issuers(clock, log),
-    recorders: new Recorders(clock, log),
+    issuers,
+    recorders,
     signingKeys: new SigningKeys(),
     shared: new SharedStates(clock, log),
     consumers: new Consumers(clock),

@@ -5,12 +5,17 @@ import { RevocationList } from './redis/revocation-list.ts'
 import type { RedisConfig } from './redis/schema.ts'
 import { Sessions } from './redis/sessions.ts'
 import { RedisClients } from './redis/shared-redis.ts'
+import { TrailHeads } from './redis/trail-heads.ts'
 
-/** @property revocations undefined without Redis: nobody can be revoked then */
+/**
+ * @property revocations undefined without Redis: nobody can be revoked then
+ * @property heads       undefined without Redis: nodes do not hear of each other's trails
+ */
 export interface SharedState {
   readonly sessions: Sessions
   readonly replay: ReplayGuard
   readonly revocations: RevocationList | undefined
+  readonly heads: TrailHeads | undefined
 }
 
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void
@@ -58,6 +63,7 @@ export class SharedStates {
       sessions: new Sessions(this.#clock, client),
       replay: new ReplayGuard(this.#clock, client),
       revocations,
+      heads: client && new TrailHeads(client),
     }
   }
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { type AuditLine, auditTable, callTypes, rowsOf } from './audit-show.ts'
 import { auditDirectory, recordsOf } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { printableJson } from './print-rows.ts'
 
 const options = {
   dir: { type: 'string' },
@@ -38,7 +39,7 @@ export const auditQuery: Command = {
       const isEnd = !callTypes.has(record.type) && calls.delete(record.call)
       if (!isEnd && !(isWanted(record, values) && isWithin(record, range))) continue
       if (record.type === 'admission') calls.add(record.call)
-      if (values.json) console.log(line)
+      if (values.json) console.log(printableJson(line))
       else found.push(record)
     }
     if (!values.json) console.log(auditTable(rowsOf(found)))

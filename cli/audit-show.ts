@@ -108,9 +108,12 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
     })
 }
 
-/** A table in plain text, each column as wide as it needs, none wider than 60. */
+/** A table in plain text, each column as wide as it needs, none wider than 60, and nothing in it that steers a terminal. */
 export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): string {
-  const cut = (value: string): string => (value.length > 60 ? `${value.slice(0, 59)}…` : value)
+  const cut = (value: string): string => {
+    const safe = printable(value)
+    return safe.length > 60 ? `${safe.slice(0, 59)}…` : safe
+  }
   const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
   const widths = columns.map(width)
   const line = (values: readonly string[]): string =>
@@ -126,7 +129,7 @@ export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): s
 }
 
 const text = (value: unknown): string =>
-  typeof value === 'string' ? printable(value) : value === undefined || value === null ? '' : JSON.stringify(value)
+  typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value)
 
 function detail(record: AuditLine): string {
   if (record.tool !== undefined) return ` ${text(record.tool)}`

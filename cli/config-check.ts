@@ -3,14 +3,17 @@ import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import { closedUpstream } from '../adapters/kong/service-door.ts'
 import { type Command, UsageError } from './command.ts'
+import { tapFaults } from './tap-check.ts'
 
 export const configCheck: Command = {
   usage: 'config check FILE',
   does: 'check that every MCP route of a kong.yml is closed without the plugins',
   async run([file, ...more]) {
     if (file === undefined || more.length > 0) throw new UsageError('name one declarative configuration file')
-    const faults = configFaults(parse(await readFile(file, 'utf8')) as KongFile)
+    const config = parse(await readFile(file, 'utf8')) as KongFile
+    const faults = configFaults(config)
     for (const fault of faults) console.log(`${file}: ${fault}`)
+    for (const warning of configWarnings(config)) console.log(`${file}: warning: ${warning}`)
     console.log(faults.length === 0 ? `${file}: every MCP route is closed by construction` : `${faults.length} faults`)
     return faults.length === 0 ? 0 : 1
   },
@@ -68,38 +71,22 @@ export function configFaults(file: KongFile): string[] {
   const upstreams = new Map((file.upstreams ?? []).map((upstream) => [upstream.name, upstream]))
   const isMcp = (plugin: Plugin): boolean => plugin.name?.startsWith('mcp-') === true && plugin.enabled !== false
   let routes = 0
-  for (const service of file.services ?? []) {
+  for (const { service, route, places } of placesOf(file)) {
     const name = service.name ?? '?'
-    const own = [
-      ...(service.plugins ?? []),
-      ...(file.plugins ?? []).filter((plugin) => refersTo(plugin.service, service)),
-    ]
-    const ownRoutes = [
-      ...(service.routes ?? []),
-      ...(file.routes ?? []).filter((candidate) => refersTo(candidate.service, service)),
-    ]
-    for (const route of ownRoutes) {
-      const onRoute = [
-        ...(route.plugins ?? []),
-        ...(file.plugins ?? []).filter((plugin) => refersTo(plugin.route, route)),
-      ]
-      const global = (file.plugins ?? []).filter((plugin) => !plugin.service && !plugin.route)
-      const plugins = [...onRoute, ...own, ...global].filter(isMcp)
-      if (plugins.length === 0) continue
-      routes++
-      for (const path of route.paths ?? []) {
-        if (!/^~.*\$$/.test(path))
-          faults.push(`route \`${route.name ?? '?'}\`: path \`${path}\` must be exact: \`~${path}$\``)
-      }
-      faults.push(...routeFaults(`route \`${route.name ?? '?'}\``, plugins, upstreams))
-      if (service.url !== undefined || service.host !== closedUpstream) {
-        faults.push(
-          `service \`${name}\`: leads to \`${service.url ?? service.host ?? '?'}\` by itself: set \`host: ${closedUpstream}\``,
-        )
-      }
-      if (service.retries !== 0)
-        faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
+    const plugins = places.flat().filter(isMcp)
+    if (plugins.length === 0) continue
+    routes++
+    for (const path of route.paths ?? []) {
+      if (!/^~.*\$$/.test(path))
+        faults.push(`route \`${route.name ?? '?'}\`: path \`${path}\` must be exact: \`~${path}$\``)
     }
+    faults.push(...routeFaults(`route \`${route.name ?? '?'}\``, plugins, upstreams))
+    if (service.url !== undefined || service.host !== closedUpstream) {
+      faults.push(
+        `service \`${name}\`: leads to \`${service.url ?? service.host ?? '?'}\` by itself: set \`host: ${closedUpstream}\``,
+      )
+    }
+    if (service.retries !== 0) faults.push(`service \`${name}\`: set \`retries: 0\`, a tool call must never run twice`)
   }
   // The Upstreams behind a door have no other way in.
   const doors = new Set(upstreamsOpened(file))
@@ -116,6 +103,28 @@ export function configFaults(file: KongFile): string[] {
   )
     faults.push(`upstream \`${closedUpstream}\`: must have no targets`)
   return [...new Set(faults)]
+}
+
+/** What works and leaves something out of the record. */
+export function configWarnings(file: KongFile): string[] {
+  return [...placesOf(file)].flatMap(({ route, places }) =>
+    tapFaults(places).map((fault) => `route \`${route.name ?? '?'}\`: ${fault}`),
+  )
+}
+
+/** Each route of each service, with the plugins of the route, of the service, and of all. */
+function* placesOf(
+  file: KongFile,
+): Generator<{ readonly service: Service; readonly route: Route; readonly places: readonly (readonly Plugin[])[] }> {
+  const all = file.plugins ?? []
+  for (const service of file.services ?? []) {
+    const routes = [...(service.routes ?? []), ...(file.routes ?? []).filter((each) => refersTo(each.service, service))]
+    const own = [...(service.plugins ?? []), ...all.filter((plugin) => refersTo(plugin.service, service))]
+    for (const route of routes) {
+      const onRoute = [...(route.plugins ?? []), ...all.filter((plugin) => refersTo(plugin.route, route))]
+      yield { service, route, places: [onRoute, own, all.filter((plugin) => !plugin.service && !plugin.route)] }
+    }
+  }
 }
 
 function routeFaults(

@@ -1,8 +1,10 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditAnchor } from './audit-anchor.ts'
 import { auditCheckEvidence } from './audit-check-evidence.ts'
 import { auditEvidence } from './audit-evidence.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
+import { auditShip } from './audit-ship.ts'
 import { auditShow } from './audit-show.ts'
 import { auditVerify } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -34,6 +36,8 @@ const commands: Readonly<Record<string, Command>> = {
   'audit check-proof': auditCheckProof,
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
+  'audit ship': auditShip,
+  'audit anchor': auditAnchor,
   'audit evidence': auditEvidence,
   'audit check-evidence': auditCheckEvidence,
   'pins list': pinsList,

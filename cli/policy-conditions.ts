@@ -1,2 +1,2 @@
 /** What turns the conditions of a policy into something that can be asked, for every command about policies. */
-export { compileCondition } from '../adapters/cel/compile-condition.ts'
+export { argumentsNamed, compileCondition } from '../adapters/cel/compile-condition.ts'

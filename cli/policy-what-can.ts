@@ -9,6 +9,7 @@ import { type Command, UsageError } from './command.ts'
 import { printRows, type Row, rowFormat } from './print-rows.ts'
 import { circumstancesOf } from './read-circumstances.ts'
 import type { FoundPolicy } from './read-policies.ts'
+import { toolsIn } from './read-tools.ts'
 
 export const policyWhatCan: Command = {
   usage: 'policy what-can POLICY CLAIMS [--tools A,B | --list FILE] [--format F]',
@@ -110,16 +111,8 @@ export function ruleRows({ policy, config }: FoundPolicy, principal: Principal):
   ]
 }
 
-/** Names in a list of tools: an answer to tools/list, its result, or a bare list of names or tools. */
 function toolNames(value: unknown): string[] {
-  const member = (of: unknown, name: string): unknown =>
-    typeof of === 'object' && of !== null && !Array.isArray(of) ? (of as Record<string, unknown>)[name] : undefined
-  const list = [value, member(value, 'tools'), member(member(value, 'result'), 'tools')].find((one) =>
-    Array.isArray(one),
-  )
-  const names = (list as unknown[] | undefined)?.map((one) => (typeof one === 'string' ? one : member(one, 'name')))
-  if (!names?.every((name) => typeof name === 'string')) {
-    throw new UsageError('--list takes an answer to tools/list, or a list of names')
-  }
-  return names
+  const tools = toolsIn(value)
+  if (!tools) throw new UsageError('--list takes an answer to tools/list, or a list of names')
+  return tools.map(({ name }) => name)
 }

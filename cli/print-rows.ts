@@ -39,7 +39,16 @@ export function printRows<Column extends string>(
 
 /** Nothing that was written by others may steer the reader's terminal. */
 export const printable = (value: string): string =>
-  value.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+  value.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+
+/** The same for JSON, which stays the JSON it was: what JSON lets through as itself is escaped. */
+export const printableJson = (json: string): string =>
+  json.replace(/[\p{Cc}\p{Cf}]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  )
 
 const text = (cell: string | number | readonly string[]): string =>
   typeof cell === 'string' ? cell : typeof cell === 'number' ? String(cell) : cell.join('; ')

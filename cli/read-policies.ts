@@ -19,6 +19,7 @@ export type IssuerSettings = Readonly<Record<string, unknown>>
  * @property headers  request headers its conditions may read; undefined: any
  * @property upstream what its conditions know as `request.upstream`; undefined: not known
  * @property issuers  the route's issuers
+ * @property lineOf   the line of the first of these places in the policy that is there, such as `deny[2].when`
  */
 export interface FoundPolicy {
   readonly label: string
@@ -30,6 +31,7 @@ export interface FoundPolicy {
   readonly headers: readonly string[] | undefined
   readonly upstream: string | undefined
   readonly issuers: readonly IssuerSettings[]
+  readonly lineOf: (...places: readonly string[]) => number
 }
 
 export interface PoliciesReading {
@@ -92,7 +94,8 @@ function compileAt(
   at: string,
   value: unknown,
   headers: readonly string[] | undefined,
-): { policy?: { config: PolicyConfig; policy: Policy }; faults: Fault[] } {
+): { policy?: Pick<FoundPolicy, 'config' | 'policy' | 'lineOf'>; faults: Fault[] } {
+  const within = (place: string): string => (at === '' ? place : `${at}.${place}`)
   const fault = (message: string, ...places: readonly string[]): Fault => ({
     file: document.file,
     line: document.lineOf(...places, at),
@@ -108,13 +111,14 @@ function compileAt(
     const policy = compilePolicy(config, (expression) =>
       compileCondition(expression, headers === undefined ? {} : { headers }),
     )
-    return faults.length > 0 ? { faults } : { policy: { config, policy }, faults }
+    const lineOf: FoundPolicy['lineOf'] = (...places) => document.lineOf(...places.map(within), at)
+    return faults.length > 0 ? { faults } : { policy: { config, policy, lineOf }, faults }
   } catch (error) {
     const seen: string[] = []
     for (const message of compileFaults(error, config)) {
       const places = placesOf(message, sound, seen.filter((one) => one === message).length)
       seen.push(message)
-      faults.push(fault(message, ...places.map((place) => (at === '' ? place : `${at}.${place}`))))
+      faults.push(fault(message, ...places.map(within)))
     }
     return { faults }
   }

@@ -1,6 +1,5 @@
 /** `kmcp token PERSON`: a token for the running gateway, by a real login. */
 import { parseArgs } from 'node:util'
-import { clientCredentials, logIn } from '../embedded/idp/log-in.ts'
 import { type Command, UsageError } from './command.ts'
 import { readReadyFile } from './ready-file.ts'
 
@@ -16,6 +15,8 @@ export const token: Command = {
       options: { resource: { type: 'string' }, 'run-dir': { type: 'string' } },
     })
     const [person] = positionals
+    // Only here: the image of a gateway has no embedded provider.
+    const { clientCredentials, logIn } = await import('../embedded/idp/log-in.ts')
     if (person === undefined || positionals.length > 1 || (person !== 'build-agent' && !people.includes(person))) {
       throw new UsageError(`name one of ${people.join(', ')} or build-agent`)
     }

@@ -53,8 +53,8 @@ export class OpenAdmissions {
           if (typeof record?.call !== 'string') continue
           if (record.type === 'admission')
             admitted.set(record.call, { boot: String(record.boot), seq: Number(record.seq), call: record.call })
-          else if (record.type === 'outcome' || record.type === 'list' || record.type === 'resolution')
-            ended.add(record.call)
+          // Whatever else is said of a call is how it ended.
+          else ended.add(record.call)
         }
       }
       for (const [call, admission] of admitted) if (!ended.has(call)) open.#byCall.set(call, admission)

@@ -8,19 +8,25 @@ import {
   type RecordRules,
   refusalEvent,
 } from '../../lib/audit/record.ts'
+import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { Call } from '../../lib/context/call.ts'
+import type { JsonObject } from '../../lib/mcp/message.ts'
 import type { Clock } from '../clock.ts'
+import type { TrailHeads } from '../redis/trail-heads.ts'
+import { PeerWatch } from './peer-watch.ts'
 import { Trail, type TrailSettings } from './trail.ts'
 
 /**
  * @property directory       of the trail
  * @property secondDirectory of a second trail, which counts where the first cannot be written, and the other way round
+ * @property heads           where nodes tell each other of their trails; of the first of a directory's routes that has one
  * @property settings        of both; routes of one directory share the trail, and have to agree on them
  */
 export interface RecorderConfig {
   readonly directory: string
   readonly secondDirectory?: string
   readonly settings: TrailSettings
+  readonly heads?: TrailHeads | undefined
   readonly rules: RecordRules
 }
 
@@ -39,6 +45,7 @@ type MakeEvent = (saltKey: Buffer) => AuditEvent
 interface OpenTrail {
   readonly trail: Trail
   readonly settings: string
+  watch?: PeerWatch
 }
 
 /** What a route has to say before its audit plugin has run is kept for it, as much as this. */
@@ -48,6 +55,8 @@ export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
   readonly #byRoute = new Map<string, RecorderConfig>()
   readonly #early = new Map<string, AuditEvent[]>()
+  readonly #earlyForAll: AuditEvent[] = []
+  readonly #lastSaid = new Map<string, string>()
   readonly #recorded = new WeakSet<Call>()
   readonly #clock: Clock
   readonly #log: Log
@@ -65,8 +74,9 @@ export class Recorders {
   register(route: string, config: RecorderConfig): Recorder {
     const trails = this.#trailsOf(config)
     this.#byRoute.set(route, config)
-    for (const event of this.#early.get(route) ?? []) this.note(route, event)
+    for (const event of this.#early.get(route) ?? []) this.#write(config, event)
     this.#early.delete(route)
+    for (const event of this.#earlyForAll.splice(0)) this.noteAll(event)
     const { rules } = config
     return {
       admit: (call) => this.#append(trails, (saltKey) => admissionEvent(call, rules, saltKey), true),
@@ -100,9 +110,14 @@ export class Recorders {
 
   /** Records what happened to a route apart from its calls. Kept until the route's audit plugin is there. */
   note(route: string, event: AuditEvent): void {
+    // The same again, of a plugin that was only started again, says nothing.
+    const said = canonicalJson(event as JsonObject)
+    const about = `${route} ${event.type} ${JSON.stringify(event.use ?? null)}`
+    if (this.#lastSaid.get(about) === said) return
+    this.#lastSaid.set(about, said)
     const config = this.#byRoute.get(route)
     if (config) {
-      void this.#tryTo(event.type, this.#trailsOf(config), () => ({ ...event, route: config.rules.name }))
+      this.#write(config, event)
       return
     }
     const early = this.#early.get(route) ?? []
@@ -110,9 +125,21 @@ export class Recorders {
     this.#early.set(route, early)
   }
 
+  /** Records what happened to all routes. Where there is no trail yet, it is kept for the first. */
+  noteAll(event: AuditEvent): void {
+    const trails = [...this.#trails.values()].map(({ trail }) => trail)
+    if (trails.length > 0) for (const trail of trails) void this.#tryTo(event.type, [trail], () => event)
+    else if (this.#earlyForAll.length < maxEarly) this.#earlyForAll.push(event)
+  }
+
   /** Ends every trail in order. */
   async close(): Promise<void> {
+    for (const { watch } of this.#trails.values()) watch?.close()
     await Promise.all([...this.#trails.values()].map(({ trail }) => trail.close()))
+  }
+
+  #write(config: RecorderConfig, event: AuditEvent): void {
+    void this.#tryTo(event.type, this.#trailsOf(config), () => ({ ...event, route: config.rules.name }))
   }
 
   async #refuse(config: RecorderConfig, call: Call): Promise<boolean> {
@@ -146,19 +173,21 @@ export class Recorders {
     return first.value
   }
 
-  #trailsOf({ directory, secondDirectory, settings }: RecorderConfig): Trail[] {
-    const directories = secondDirectory === undefined ? [directory] : [directory, secondDirectory]
-    return directories.map((one) => this.#trail(one, settings))
+  #trailsOf({ directory, secondDirectory, settings, heads }: RecorderConfig): Trail[] {
+    const first = this.#trail(directory, settings)
+    // One of a node's two trails is told of: a node has one name among the others.
+    if (heads) first.watch ??= new PeerWatch(first.trail, heads, settings.node, this.#log)
+    return [first.trail, ...(secondDirectory === undefined ? [] : [this.#trail(secondDirectory, settings).trail])]
   }
 
-  #trail(directory: string, settings: TrailSettings): Trail {
+  #trail(directory: string, settings: TrailSettings): OpenTrail {
     const key = resolve(directory)
     const text = JSON.stringify(settings)
     const open = this.#trails.get(key)
     if (!open) {
-      const trail = new Trail(key, settings, this.#clock, this.#log)
-      this.#trails.set(key, { trail, settings: text })
-      return trail
+      const opened: OpenTrail = { trail: new Trail(key, settings, this.#clock, this.#log), settings: text }
+      this.#trails.set(key, opened)
+      return opened
     }
     if (open.settings !== text) {
       const digest = (one: string): string => createHash('sha256').update(one).digest('hex').slice(0, 8)
@@ -167,6 +196,6 @@ export class Recorders {
           'node, durability, node_key; after a change, restart Kong',
       )
     }
-    return open.trail
+    return open
   }
 }

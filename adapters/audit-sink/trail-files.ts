@@ -1,4 +1,5 @@
 /** The files of a trail's directory: one log for each start of a plugin server, in segments, and its checkpoints. */
+import { isUtf8 } from 'node:buffer'
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -56,7 +57,12 @@ const chunkBytes = 256 * 1024
 /** No line of ours is as long; what has no line feed by then is read as a line of its own, and is no record. */
 const maxReadLine = 1024 * 1024
 
-/** The lines of a file one by one; invalid UTF-8 comes as U+FFFD, so that the line is not the one that was written. */
+/**
+ * The lines of a file one by one.
+ *
+ * A line that is no UTF-8 has one U+FFFD more at its end, so that it is no record: a record may have U+FFFD in it, and must
+ * not look the same when bytes that are none stand in its place.
+ */
 export function* readLines(directory: string, file: string): Generator<TrailRead> {
   const descriptor = openSync(join(directory, file), 'r')
   try {
@@ -68,12 +74,12 @@ export function* readLines(directory: string, file: string): Generator<TrailRead
       const data = rest.length === 0 ? chunk.subarray(0, length) : Buffer.concat([rest, chunk.subarray(0, length)])
       let from = 0
       for (let end = data.indexOf(0x0a); end !== -1; end = data.indexOf(0x0a, from)) {
-        yield { line: data.toString('utf8', from, end) }
+        yield { line: textOf(data.subarray(from, end)) }
         from = end + 1
       }
       rest = data.subarray(from)
       if (rest.length > maxReadLine) {
-        yield { line: rest.toString('utf8') }
+        yield { line: textOf(rest) }
         rest = Buffer.alloc(0)
       }
     }
@@ -82,6 +88,8 @@ export function* readLines(directory: string, file: string): Generator<TrailRead
     closeSync(descriptor)
   }
 }
+
+const textOf = (bytes: Buffer): string => bytes.toString('utf8') + (isUtf8(bytes) ? '' : '\ufffd')
 
 /** The last whole line of a file, and what stands after it. Reads from the end. */
 export function lastLine(
@@ -98,7 +106,7 @@ export function lastLine(
       const end = read.lastIndexOf(0x0a)
       const begin = end <= 0 ? -1 : read.lastIndexOf(0x0a, end - 1)
       if (from > 0 && (end === -1 || begin === -1)) continue
-      return { line: end === -1 ? undefined : read.toString('utf8', begin + 1, end), torn: read.subarray(end + 1) }
+      return { line: end === -1 ? undefined : textOf(read.subarray(begin + 1, end)), torn: read.subarray(end + 1) }
     }
   } finally {
     closeSync(descriptor)

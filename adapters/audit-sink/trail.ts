@@ -31,7 +31,6 @@ export type Durability = 'os' | 'disk'
  * @property checkpointMs    default 1,000; also after every 1,000 records
  * @property heartbeatMs     a record when there was none for so long, default 60,000
  * @property epochMs         how long one key signs checkpoints, default an hour
- * @property onCheckpoint    is told of each checkpoint: a signed note
  */
 export interface TrailSettings {
   readonly node: string
@@ -41,7 +40,6 @@ export interface TrailSettings {
   readonly checkpointMs?: number
   readonly heartbeatMs?: number
   readonly epochMs?: number
-  readonly onCheckpoint?: (checkpoint: Checkpoint, note: string) => void
 }
 
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void
@@ -66,7 +64,12 @@ interface OpenLog {
   segment: number
   file: LineFile
   head: ChainHead
-  epoch: { readonly number: number; readonly signer: NoteSigner; readonly sinceMono: number }
+  epoch: {
+    readonly number: number
+    readonly signer: NoteSigner
+    readonly certificate: string
+    readonly sinceMono: number
+  }
   sealed: { readonly size: number; readonly mono: number }
   lastRecordMono: number
   syncedSeq: number
@@ -82,6 +85,10 @@ interface OpenLog {
  */
 export class Trail {
   readonly directory: string
+  /** Is told of each checkpoint. */
+  onCheckpoint: ((head: { readonly note: string; readonly certificate: string }) => void) | undefined
+  /** Is told of the log before, when a log has begun and there was one. */
+  onStart: ((previous: { boot: string | null; seq: number; nodeKey: string }) => Promise<void>) | undefined
   readonly #settings: TrailSettings
   readonly #clock: Clock
   readonly #log: Log
@@ -218,7 +225,7 @@ export class Trail {
         segment: 1,
         file,
         head: next,
-        epoch: { number: 0, signer: node, sinceMono: monoMs },
+        epoch: { number: 0, signer: node, certificate: '', sinceMono: monoMs },
         sealed: { size: 0, mono: monoMs },
         lastRecordMono: monoMs,
         syncedSeq: 0,
@@ -230,6 +237,11 @@ export class Trail {
       log.syncedSeq = log.head.seq - 1
       this.#ticking = setInterval(() => this.#tick(log), syncMs).unref()
       if (previous) void this.#resolve(log)
+      if (previous) {
+        const { boot, seq } = previous
+        // After the log is open, so that what is found can be written to it.
+        setImmediate(() => void this.onStart?.({ boot, seq, nodeKey: start.node_key }))
+      }
       return log
     } catch (error) {
       // An empty log would hide the one before it from the next start.
@@ -265,7 +277,7 @@ export class Trail {
     this.#newSegment(log)
     this.#broken = undefined
     try {
-      this.#write(log, { type: 'fault', because, not_known_on_disk: to < from ? null : { from, to } })
+      this.#write(log, { type: 'fault', what: 'disk', because, not_known_on_disk: to < from ? null : { from, to } })
       log.file.syncNow()
       log.syncedSeq = log.head.seq - 1
     } catch (error) {
@@ -323,7 +335,7 @@ export class Trail {
     const note = signNote(checkpointText(checkpoint), log.epoch.signer)
     log.checkpoints.append(JSON.stringify({ note, time: new Date(this.#clock.nowMs()).toISOString() }))
     log.sealed = { size: checkpoint.size, mono: this.#clock.monoMs() }
-    this.#settings.onCheckpoint?.(checkpoint, note)
+    this.onCheckpoint?.({ note, certificate: log.epoch.certificate })
   }
 
   /** A new key for the checkpoints after this one. The old one is forgotten: whoever comes later cannot use it. */
@@ -331,8 +343,9 @@ export class Trail {
     const signer = { name: log.origin, privateKey: generateKeyPairSync('ed25519').privateKey }
     const number = log.epoch.number + 1
     const key = verifierKey(signer.name, signer.privateKey)
-    this.#write(log, { type: 'key', epoch: number, key, certificate: certify({ number, key, before }, log.node) })
-    log.epoch = { number, signer, sinceMono: this.#clock.monoMs() }
+    const certificate = certify({ number, key, before }, log.node)
+    this.#write(log, { type: 'key', epoch: number, key, certificate })
+    log.epoch = { number, signer, certificate, sinceMono: this.#clock.monoMs() }
   }
 
   #tick(log: OpenLog): void {

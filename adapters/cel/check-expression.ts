@@ -29,12 +29,14 @@ import { operatorResult, resultOf, signatures } from './signatures.ts'
 /**
  * @property reads        the variables it names
  * @property readsAllArgs it uses `args` otherwise than by the names of arguments
+ * @property argumentsNamed where each argument is named first
  * @property literals     patterns and networks it names, compiled
  * @property constants    calls of conversions on a literal, such as `timestamp("…")`, still to be tried
  */
 export interface CheckedExpression {
   readonly reads: ReadonlySet<VariableName>
   readonly readsAllArgs: boolean
+  readonly argumentsNamed: ReadonlyMap<string, Expr>
   readonly literals: Literals
   readonly constants: readonly Expr[]
 }
@@ -101,6 +103,7 @@ class Checker {
   #macros = 0
   readonly #reads = new Set<VariableName>()
   #readsAllArgs = false
+  readonly #argumentsNamed = new Map<string, Expr>()
   readonly #patterns: Map<string, Exclude<ReturnType<typeof compilePattern>, { wrong: string }>> = new Map()
   readonly #networks = new Map<string, (address: string) => boolean>()
   readonly #constants: Expr[] = []
@@ -113,6 +116,7 @@ class Checker {
     return {
       reads: this.#reads,
       readsAllArgs: this.#readsAllArgs,
+      argumentsNamed: this.#argumentsNamed,
       literals: { patterns: this.#patterns, networks: this.#networks },
       constants: this.#constants,
     }
@@ -172,6 +176,7 @@ class Checker {
 
   #member(of: Expr, name: string, at: Expr): Shape {
     const shape = this.#place(of, false)
+    this.#note(of, name, at)
     const known = shape.map((type) => {
       if (type.kind === 'dyn') return dyn
       return type.kind === 'object' ? (type.member(name) ?? type.rest) : undefined
@@ -190,6 +195,10 @@ class Checker {
       throw new Fault(`no tool of this rule has an argument \`${cut(name)}\`: ${instead}`, at)
     }
     throw new Fault(`${nameOf(of)} has no member \`${cut(name)}\`: ${instead}`, at)
+  }
+
+  #note(of: Expr, name: string, at: Expr): void {
+    if (nameOf(of) === '`args`' && !this.#argumentsNamed.has(name)) this.#argumentsNamed.set(name, at)
   }
 
   #call(expr: Expr, { function: name, target, args }: CallOf<Expr>): Shape {
@@ -262,6 +271,7 @@ class Checker {
   #in(item: Expr, place: Expr, at: Expr): Shape {
     const wanted = this.value(item)
     const name = literalText(item)
+    if (name !== undefined) this.#note(place, name, at)
     const isObject = (of: Shape): boolean => of.length > 0 && of.every(({ kind }) => kind === 'object')
     if (name !== undefined && isObject(this.#place(place, false))) {
       this.#member(place, name, at)

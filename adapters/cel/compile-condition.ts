@@ -33,6 +33,21 @@ export const compileCondition: CompileCondition = (expression, options = {}) => 
   }
 }
 
+/**
+ * Which arguments does a condition name, by `args.name`, `args["name"]`, `has(args.name)` or `"name" in args`?
+ *
+ * @returns each once, with its line:column in the expression; none of an expression that is not accepted
+ */
+export function argumentsNamed(expression: string): readonly { readonly name: string; readonly at: string }[] {
+  try {
+    const { root, locate } = readExpression(expression)
+    return [...checkExpression(root, {}).argumentsNamed].map(([name, { id }]) => ({ name, at: locate(id) }))
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return []
+  }
+}
+
 function planned(expression: string, { root, locate }: Expression, options: ConditionOptions): Condition {
   const { reads, readsAllArgs, literals, constants } = checkExpression(root, options)
   const meter: Meter = { left: valueLimits.steps }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { fetchJson } from '../outbound/fetch-json.ts'
 import { discoverJwksUri } from './discover.ts'
 import { KeySet, KeyUnknown, KeysUnavailable, type KeyTimes, type UsedKey } from './key-set.ts'
+import type { PublicKey } from './public-keys.ts'
 import { isSigned } from './verify-signature.ts'
 
 /**
@@ -47,6 +48,8 @@ export type Verified<I extends IssuerConfig = IssuerConfig> =
     }
 
 export class Issuers {
+  /** Is told when an issuer has other keys than before, the first ones included. */
+  onKeys: ((issuer: string, keys: readonly PublicKey[]) => void) | undefined
   readonly #keySets = new Map<string, KeySet>()
   readonly #clock: Clock
   readonly #log: (level: 'warn', message: string) => void
@@ -95,6 +98,7 @@ export class Issuers {
         this.#clock,
         (level, message) => this.#log(level, `${issuer.issuer}: ${message}`),
       )
+      keySet.onChange = (keys) => this.onKeys?.(issuer.issuer, keys)
       this.#keySets.set(name, keySet)
     }
     return keySet

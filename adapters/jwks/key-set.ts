@@ -47,6 +47,8 @@ export interface UsedKey {
 }
 
 export class KeySet {
+  /** Is told when the provider has other keys than before, the first ones included. */
+  onChange: ((keys: readonly PublicKey[]) => void) | undefined
   readonly #load: () => Promise<JsonObject>
   readonly #times: KeyTimes
   readonly #clock: Clock
@@ -142,7 +144,10 @@ export class KeySet {
 
   async #fetch(): Promise<void> {
     try {
-      this.#keys = publicKeysIn(await this.#load())
+      const keys = publicKeysIn(await this.#load())
+      const isChanged = namesOf(keys) !== namesOf(this.#keys)
+      this.#keys = keys
+      if (isChanged) this.onChange?.(keys)
       this.#fetchedMono = this.#clock.monoMs()
       this.#awayUntilMono = -Infinity
     } catch (error) {
@@ -153,3 +158,6 @@ export class KeySet {
     }
   }
 }
+
+const namesOf = (keys: readonly PublicKey[]): string =>
+  JSON.stringify(keys.map(({ id, digest }) => `${id ?? ''} ${digest}`).sort())

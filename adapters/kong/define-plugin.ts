@@ -8,6 +8,7 @@ import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
 import { beginCall, callKey, resumeCall } from './call-context.ts'
 import { type Config, routeKey, withoutNulls } from './config.ts'
 import type { Kong, PluginModule } from './pdk.ts'
+import { readLog } from './read-log.ts'
 import { KongPort } from './port.ts'
 
 /**
@@ -81,7 +82,7 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
     async log(kong: Kong): Promise<void> {
       const id = await kong.ctx.shared.get(callKey)
       const call = typeof id === 'string' ? this.#runtime.calls.take(id) : undefined
-      if (call && this.#complete) await this.#complete(call, await kong.log.serialize())
+      if (call && this.#complete) await this.#complete(call, await readLog(kong, call))
     }
   }
   // Kong asks a plugin for its phases by the methods its class has, and each phase is a round trip.

@@ -35,9 +35,10 @@ export class PolicyFiles {
    * logged once, and the one before stays.
    *
    * @param make makes of a policy what is needed of it; throws for one that cannot be used
+   * @param refused is told why a later version is not used
    * @throws Error when not even the first version can be used
    */
-  open<T>(path: string, make: (config: PolicyConfig) => T): PolicyFile<T> {
+  open<T>(path: string, make: (config: PolicyConfig) => T, refused?: (because: string) => void): PolicyFile<T> {
     let mark = markOf(path)
     let made = make(readPolicyFile(path))
     let lookedMono = this.#clock.monoMs()
@@ -53,6 +54,7 @@ export class PolicyFiles {
           this.#log('info', `policy ${path}: a new version is in force`)
         } catch (error) {
           const because = error instanceof Error ? error.message : String(error)
+          refused?.(because)
           this.#log('error', `policy ${path}: not used, the version before stays in force: ${because}`)
         }
         return made

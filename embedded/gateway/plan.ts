@@ -3,13 +3,16 @@ import type { PluginUse, Route } from './entities.ts'
 import type { HeaderLines } from './header-lines.ts'
 import type { RequestState } from './request-state.ts'
 
-/** A plugin as the gateway runs it, bundled or in the plugin server. `log` is never waited for. */
+/**
+ * A plugin as the gateway runs it, bundled or in the plugin server. `log` is never waited for. `bodyFilter` sees each part
+ * of a body, and an empty one last; it sees nothing where there can be no body to a HEAD.
+ */
 export interface Plugin {
   readonly name: string
   readonly priority: number
   readonly access?: (state: RequestState, use: PluginUse) => void | Promise<void>
   readonly headerFilter?: (state: RequestState, use: PluginUse, lines: HeaderLines) => void
-  readonly bodyFilter?: (state: RequestState, use: PluginUse, chunk: Buffer) => void
+  readonly bodyFilter?: (state: RequestState, use: PluginUse, chunk: Buffer, isLast: boolean) => void
   readonly log?: (state: RequestState, use: PluginUse) => void
 }
 

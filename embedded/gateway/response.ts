@@ -13,7 +13,8 @@ export function sendAnswer(state: RequestState, answer: Answer): void {
   state.responseLatencyMs ??= Date.now() - state.startedAtMs
   sendHead(state, answer.status, undefined, lines)
   const hasBody = state.request.method !== 'HEAD' && answer.status !== 204 && answer.status !== 304
-  if (hasBody && answer.body.length > 0) filterBody(state, answer.body)
+  if (hasBody && answer.body.length > 0) filterBody(state, answer.body, false)
+  if (state.request.method !== 'HEAD') filterBody(state, nothing, true)
   state.response.end(hasBody ? answer.body : undefined)
 }
 
@@ -45,13 +46,14 @@ export function relayResponse(state: RequestState, upstream: IncomingMessage): v
   const hasFilters = state.plan.bodyFilter.length > 0
   upstream.on('data', (chunk: Buffer) => {
     hasWritten = true
-    if (hasFilters) filterBody(state, chunk)
+    if (hasFilters) filterBody(state, chunk, false)
     if (!response.write(chunk)) upstream.pause()
   })
   response.on('drain', () => upstream.resume())
   upstream.on('end', () => {
     hasWritten = true
     state.receiveMs = Date.now() - startedAtMs
+    if (hasFilters && state.request.method !== 'HEAD') filterBody(state, nothing, true)
     response.end()
   })
   upstream.on('error', () => response.destroy())
@@ -108,6 +110,18 @@ function addCharset(lines: HeaderLines): void {
   if (type !== undefined && charsetTypes.has(type)) lines.set('Content-Type', `${type}; charset=UTF-8`)
 }
 
-function filterBody(state: RequestState, chunk: Buffer): void {
-  for (const { plugin, use } of state.plan.bodyFilter) plugin.bodyFilter?.(state, use, chunk)
+const nothing = Buffer.alloc(0)
+
+/**
+ * Shows plugins a part of the body; the last part is empty. A HEAD has none, not even that.
+ *
+ * In Kong a body filter that throws breaks the answer off; so it does here.
+ */
+function filterBody(state: RequestState, chunk: Buffer, isLast: boolean): void {
+  try {
+    for (const { plugin, use } of state.plan.bodyFilter) plugin.bodyFilter?.(state, use, chunk, isLast)
+  } catch (error) {
+    state.around.log(`[error] ${error instanceof Error ? error.message : String(error)}, request_id: "${state.id}"`)
+    state.response.destroy()
+  }
 }

@@ -25,8 +25,8 @@ export const genesis: ChainHead = { seq: 1, prev: '0'.repeat(64) }
 /**
  * Puts an event at the head of a chain: the line without its line feed, its leaf hash, and the head after it.
  *
- * The line is canonical JSON (RFC 8785), so it is UTF-8 and has no control characters. Lone surrogates, which have no
- * UTF-8, become U+FFFD. A line that would be too long keeps its members' names; the largest members are replaced by their
+ * The line is canonical JSON (RFC 8785), so it is UTF-8. Lone surrogates, which have no UTF-8, become U+FFFD, and what could
+ * steer the terminal it is read in is spelled out as text. A line that would be too long keeps its members' names; the largest members are replaced by their
  * digest and length.
  *
  * @throws RangeError for a number that JSON has no form for
@@ -38,18 +38,31 @@ export function link(
   const record = { ...event, v: recordVersion, seq: head.seq, prev: head.prev } as unknown as JsonObject
   let line = canonicalJson(record)
   // JSON.stringify writes a lone surrogate as an escape; so it does nothing else from U+D800 up.
-  if (/\\u[dD]/.test(line)) line = canonicalJson(wellFormed(record))
-  if (Buffer.byteLength(line) > maxLineBytes) line = canonicalJson(wellFormed(shortened(record)))
+  if (/[^ -~]|\\u[dD]/.test(line)) line = canonicalJson(spelledOut(record))
+  if (Buffer.byteLength(line) > maxLineBytes) line = canonicalJson(spelledOut(shortened(record)))
   const leaf = leafHash(line)
   return { line, leaf, next: { seq: head.seq + 1, prev: leaf.toString('hex') } }
 }
 
-function wellFormed(value: Json): Json {
-  if (typeof value === 'string') return value.toWellFormed()
+/**
+ * What JSON leaves as it is, though a terminal obeys it or a reader takes it for the end of a line: DEL and the C1 controls
+ * (U+009B begins a command), marks that turn the writing round, and the two Unicode line ends.
+ */
+const steering = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** `\u009b` as six characters: canonical JSON has no escape for it. */
+const spelled = (character: string): string =>
+  Array.from({ length: character.length }, (_, at) => {
+    const unit = character.charCodeAt(at).toString(16)
+    return `\\u${unit.padStart(4, '0')}`
+  }).join('')
+
+function spelledOut(value: Json): Json {
+  if (typeof value === 'string') return value.toWellFormed().replace(steering, spelled)
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return (value as readonly Json[]).map(wellFormed)
+  if (Array.isArray(value)) return (value as readonly Json[]).map(spelledOut)
   const entries = Object.entries(value).filter(([, inner]) => (inner as Json | undefined) !== undefined)
-  return Object.fromEntries(entries.map(([name, inner]) => [name.toWellFormed(), wellFormed(inner)]))
+  return Object.fromEntries(entries.map(([name, inner]) => [spelledOut(name) as string, spelledOut(inner)]))
 }
 
 /** Members that are short by nature, and without which a record is none. */
@@ -90,7 +103,9 @@ export function step(
 } {
   const leaf = leafHash(line)
   const prev = leaf.toString('hex')
-  const record = line.length > maxLineBytes ? undefined : readLine(line)
+  // No UTF-16 unit takes more than three bytes; most lines need not be measured.
+  const isTooLong = line.length > maxLineBytes / 3 && Buffer.byteLength(line) > maxLineBytes
+  const record = isTooLong ? undefined : readLine(line)
   if (!record) return { next: { seq: head.seq + 1, prev }, leaf, faults: ['is no record'], record }
   const faults: string[] = []
   if (record.v !== recordVersion) faults.push(`is of version ${JSON.stringify(record.v)}, not ${recordVersion}`)

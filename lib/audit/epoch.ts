@@ -37,6 +37,8 @@ export function readCertificate(
     return (error as Error).message
   }
   const by = opened.by[0] as NoteKey
-  if (!before.origin.startsWith(`${by.name}/`)) return `${by.name} does not speak for ${before.origin}`
+  // Not any name that begins alike: a node `a` must not speak for a node `a/b`.
+  if (before.origin.slice(0, before.origin.lastIndexOf('/')) !== by.name)
+    return `${by.name} does not speak for ${before.origin}`
   return { number: Number(number), key, before, by }
 }

@@ -44,6 +44,9 @@ export function checkProof(proof: string, nodeKeys: readonly NoteKey[]): Checked
     )
   const [, extra = '', indexText = '', hashes = '', note = ''] = match ?? []
   if (!match) return no('it is no proof of a record (c2sp.org/tlog-proof@v1)')
+  const path = hashes.split('\n').slice(0, -1)
+  // One spelling each: a proof that was changed is another proof, also where it would mean the same.
+  if (![extra, ...path].every(isBase64)) return no('it is not in its one spelling')
   const { record, certificate } = extraOf(extra)
   if (record === undefined || certificate === undefined) return no('it does not carry its record and certificate')
   const epoch = readCertificate(certificate, nodeKeys)
@@ -53,14 +56,13 @@ export function checkProof(proof: string, nodeKeys: readonly NoteKey[]): Checked
   const checkpoint = readCheckpoint(opened.text)
   if (!checkpoint || checkpoint.origin !== epoch.before.origin) return no('its checkpoint is of another log')
   const index = Number(indexText)
-  const path = hashes
-    .split('\n')
-    .filter((hash) => hash !== '')
-    .map((hash) => Buffer.from(hash, 'base64'))
-  if (!isIncluded(leafHash(record), index, checkpoint.size, path, checkpoint.root))
+  const siblings = path.map((hash) => Buffer.from(hash, 'base64'))
+  if (!isIncluded(leafHash(record), index, checkpoint.size, siblings, checkpoint.root))
     return no('the record is not in the tree the checkpoint was signed over')
   return { ok: true, line: record, index, origin: checkpoint.origin, size: checkpoint.size }
 }
+
+const isBase64 = (text: string): boolean => Buffer.from(text, 'base64').toString('base64') === text
 
 function extraOf(text: string): { readonly record?: string; readonly certificate?: string } {
   try {

@@ -9,6 +9,7 @@ import type { Target } from '../mcp/methods.ts'
 import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
 import { commit, saltOf } from './commitment.ts'
+import { responseOf } from './read-response.ts'
 import { type RedactionRules, redact } from './redact.ts'
 
 /**
@@ -20,9 +21,9 @@ import { type RedactionRules, redact } from './redact.ts'
  * - `policy`: a policy came into force on a route, or one was refused
  * - `start`, `stop`: a plugin server began a log, or ended it in order
  * - `recovery`: the logs before have been read, and their open admissions resolved
- * - `key`: a new key signs checkpoints from here on, certified by the node's
+ * - `key`: a new key signs checkpoints from here on, certified by the node's; or an issuer of tokens has other keys
  * - `heartbeat`: there was nothing to record
- * - `fault`: the disk failed, and what may be missing before this
+ * - `fault`: the disk failed, and what may be missing before this; or the trail was put back to an earlier state
  * - `peer_head`: how long the log of another node was
  */
 export const recordTypes = [
@@ -93,6 +94,7 @@ export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, se
         ? {}
         : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
       ...seen,
+      ...responseOf(call, serialized),
       ...(call.listed
         ? {
             returned: call.listed.kept.length,

@@ -190,11 +190,16 @@ export class LogVerifier {
       case 'list':
         if (call === undefined || !this.#open.delete(call)) this.#orphans++
         break
+      // Admitted and not let through: the disk was too slow to say that the record was on it.
+      case 'refusal':
+        if (call !== undefined) this.#open.delete(call)
+        break
       case 'resolution':
         if (call !== undefined) this.#resolved.add(call)
         break
       case 'key':
-        this.#readKey(record, at)
+        // Without an epoch it is of keys that verify tokens.
+        if (record.epoch !== undefined) this.#readKey(record, at)
         break
       case 'peer_head':
         this.#peerHeads.push({
@@ -205,7 +210,11 @@ export class LogVerifier {
         })
         break
       case 'fault':
-        this.#warnings.push(`record ${at}: the disk failed: ${textOf(record.because).slice(0, 200)}`)
+        if (record.what === 'rollback')
+          this.#fault(
+            `record ${at}: the trail was put back to an earlier state: ${textOf(record.because).slice(0, 200)}`,
+          )
+        else this.#warn(`record ${at}: the disk failed: ${textOf(record.because).slice(0, 200)}`)
         break
       case 'stop':
         this.#isStopped = true
@@ -288,7 +297,7 @@ export class LogVerifier {
     const epoch = this.#epochs.findLast(({ before }) => before.size < size)
     const opened = epoch ? openNote(note, [readVerifierKey(epoch.key)]) : undefined
     const which = `the checkpoint over ${size} records`
-    if (size < at) this.#fault(`${which} is out of order`)
+    if (size < at || size <= this.#sealed) this.#fault(`${which} is out of order`)
     else if (!epoch) this.#fault(`${which} was signed before there was a key`)
     else if (!opened?.ok) this.#fault(`${which} is not signed by key ${epoch.number}: ${opened?.because ?? ''}`)
     else if (origin !== epoch.before.origin) this.#fault(`${which} is of another log`)

@@ -13,6 +13,7 @@ export type Missing =
   | 'credentials_removed'
   | 'list_filtered'
   | 'session_bound'
+  | 'offer_trimmed'
 
 /**
  * Every condition, every time; nothing here trusts the order in which Kong ran the plugins.
@@ -34,6 +35,7 @@ export function missingToOpen(call: Call): Missing[] {
   if (call.clientCredentialsRemoved !== true) missing.push('credentials_removed')
   if (call.target?.kind === 'list' && call.exchangeOf === undefined) missing.push('list_filtered')
   if (opensSession(call.target) && call.exchangeOf === undefined) missing.push('session_bound')
+  if (isDiscovery(call.target) && call.exchangeOf === undefined) missing.push('offer_trimmed')
   return missing
 }
 
@@ -42,6 +44,14 @@ export function missingToOpen(call: Call): Missing[] {
  */
 export const opensSession = (target: Target | undefined): boolean =>
   target?.kind === 'session' && target.method === 'initialize'
+
+/** Does this ask what the server can do? Its answer is trimmed of what is switched off (MCP 2026-07-28; legacy: `initialize`). */
+export const isDiscovery = (target: Target | undefined): boolean =>
+  target?.kind === 'session' && target.method === 'server/discover'
+
+/** Does the suite ask the upstream for this itself, and read the answer before a client sees it? */
+export const isExchanged = (target: Target | undefined): boolean =>
+  target?.kind === 'list' || opensSession(target) || isDiscovery(target)
 
 /** May the upstream be opened? Only when nothing is missing. */
 export const mayOpen = (call: Call): boolean => missingToOpen(call).length === 0

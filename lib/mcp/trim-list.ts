@@ -1,11 +1,12 @@
 /** Takes from a list what its reader may not see, and leaves every other byte as the upstream wrote it. */
-import { Buffer } from 'node:buffer'
-import { type JsonMember, type JsonNode, itemsOf, membersOf, stringOf, toPlain } from './json-node.ts'
+import { type CacheOptions, cacheSplices } from './cache-hints.ts'
+import { type JsonMember, type JsonNode, itemsOf, membersOf, stringOf } from './json-node.ts'
 import { type JudgedKeys, judgedKeys, lookAlikeOf } from './look-alike.ts'
-import type { Era } from './message.ts'
 import type { ListAnswer } from './read-answer.ts'
 import { excerpt } from './read-refusal.ts'
 import { idNodeOf } from './replace-id.ts'
+import { cutsOf, type Part, type Splice, spliced } from './splice.ts'
+import { type IsGone, schemaCuts } from './trim-schema.ts'
 
 /** The lists that are trimmed. */
 export type ListKind = 'tools' | 'prompts' | 'resources' | 'resource_templates'
@@ -18,15 +19,9 @@ export interface ListEntry {
   readonly node: JsonNode
 }
 
-/**
- * @property era      the request's
- * @property idRaw    the id the client gave its request: the upstream was asked under another
- * @property maxTtlMs how long a client may keep the list, in milliseconds: as long as a changed policy may take to show
- */
-export interface TrimOptions {
-  readonly era: Era
+/** @property idRaw the id the client gave its request: the upstream was asked under another */
+export interface TrimOptions extends CacheOptions {
   readonly idRaw?: string
-  readonly maxTtlMs: number
 }
 
 /** `where`: `result`, or an entry as `tools[3]`. Names are cut at 64 characters. */
@@ -69,18 +64,18 @@ const resultKeys = judgedKeys(...otherLists, 'nextCursor', 'cacheScope', 'ttlMs'
  * Trims the result of a list request.
  *
  * Entries are cut out as byte ranges, so numbers, escapes and empty arrays stay as they were; `nextCursor` stays, also
- * where nothing is left (`[]`). What differs by its reader must not be shared: `cacheScope` becomes `"private"`, is put in
- * where a modern result lacks it, and `ttlMs` is capped (MCP 2026-07-28, caching).
+ * where nothing is left (`[]`). What differs by its reader must not be shared: see cache-hints.ts.
  *
  * Refused is what the gateway does not understand, because a client might: no list or not an array, a second list, an
  * entry without what names it, one name twice among tools or prompts, keys that some client takes for one of these.
  *
- * @param keep asked once for each entry, in order
+ * @param keep asked once for each entry, in order; of a tool it may say which arguments the reader cannot give: those are
+ *             taken out of its `inputSchema`
  */
 export function trimList(
   answer: Extract<ListAnswer, { kind: 'result' }>,
   of: ListKind,
-  keep: (entry: ListEntry) => boolean,
+  keep: (entry: ListEntry) => boolean | { readonly isGone: IsGone },
   options: TrimOptions,
 ): Trimmed {
   const members = membersOf(answer.result)
@@ -88,7 +83,8 @@ export function trimList(
   const fault = resultFault(members, member)
   if (fault) return { ok: false, refusal: fault }
   const list = valueOf(members, member) as JsonNode
-  const entries: { readonly node: JsonNode; readonly isKept: boolean }[] = []
+  const entries: Part[] = []
+  const schemas: Splice[] = []
   const kept: string[] = []
   const withheld: string[] = []
   const seen = new Set<string>()
@@ -99,13 +95,15 @@ export function trimList(
     if (typeof name !== 'string') return { ok: false, refusal: name }
     if (isUnique && seen.has(name)) return { ok: false, refusal: { why: 'entry_twice', name: excerpt(name) } }
     seen.add(name)
-    const isKept = keep({ [named]: name, node })
-    entries.push({ node, isKept })
+    const said = keep({ [named]: name, node })
+    const isKept = said !== false
+    entries.push({ start: node.start, end: node.end, isKept })
+    if (of === 'tools' && typeof said === 'object') schemas.push(...schemaCuts(node, said.isGone))
     ;(isKept ? kept : withheld).push(name)
   }
   const id = idNodeOf(answer.node)
   const ownId = id && options.idRaw !== undefined ? [{ start: id.start, end: id.end, text: options.idRaw }] : []
-  const splices = [...cutsOf(list, entries), ...cacheSplices(answer.result, members, options), ...ownId]
+  const splices = [...cutsOf(list, entries), ...schemas, ...cacheSplices(answer.result, members, options), ...ownId]
   return { ok: true, bytes: spliced(answer.bytes, splices), kept, withheld }
 }
 
@@ -138,56 +136,6 @@ function nameOf(
     else unrelated.add(key)
   }
   return name ?? { why: 'entry_unnamed', where, member: named }
-}
-
-/** Bytes from `start` up to, not including, `end` give way to `text`. */
-interface Splice {
-  readonly start: number
-  readonly end: number
-  readonly text: string
-}
-
-/** With an entry goes one comma: the one before it, or where all before it went, everything up to the next that stays. */
-function cutsOf(list: JsonNode, entries: readonly { readonly node: JsonNode; readonly isKept: boolean }[]): Splice[] {
-  const first = entries[0]
-  const firstKept = entries.findIndex((entry) => entry.isKept)
-  if (!first) return []
-  if (firstKept === -1) return [{ start: list.start, end: list.end, text: '[]' }]
-  const cuts: Splice[] = []
-  if (firstKept > 0) cuts.push({ start: first.node.start, end: (entries[firstKept] ?? first).node.start, text: '' })
-  let end = 0
-  for (const { node, isKept } of entries.slice(firstKept)) {
-    if (!isKept) cuts.push({ start: end, end: node.end, text: '' })
-    end = node.end
-  }
-  return cuts
-}
-
-function cacheSplices(result: JsonNode, members: readonly JsonMember[], { era, maxTtlMs }: TrimOptions): Splice[] {
-  const splices: Splice[] = []
-  const scope = valueOf(members, 'cacheScope')
-  const ttl = valueOf(members, 'ttlMs')
-  if (scope && stringOf(scope) !== 'private') splices.push({ start: scope.start, end: scope.end, text: '"private"' })
-  if (!scope && era === 'modern') {
-    splices.push({ start: result.start + 1, end: result.start + 1, text: '"cacheScope":"private",' })
-  }
-  const ttlMs = ttl && toPlain(ttl)
-  // What is no time says nothing a client could keep to: 0 is "already stale".
-  const capped = typeof ttlMs === 'number' && ttlMs >= 0 && Number.isSafeInteger(ttlMs) ? Math.min(ttlMs, maxTtlMs) : 0
-  if (ttl && capped !== ttlMs) splices.push({ start: ttl.start, end: ttl.end, text: String(capped) })
-  return splices
-}
-
-function spliced(bytes: Uint8Array, splices: readonly Splice[]): Uint8Array {
-  if (splices.length === 0) return bytes
-  const parts: Uint8Array[] = []
-  let at = 0
-  for (const { start, end, text } of splices.toSorted((a, b) => a.start - b.start)) {
-    parts.push(bytes.subarray(at, start))
-    if (text !== '') parts.push(Buffer.from(text))
-    at = end
-  }
-  return Buffer.concat([...parts, bytes.subarray(at)])
 }
 
 const valueOf = (members: readonly JsonMember[], key: string): JsonNode | undefined =>

@@ -11,7 +11,8 @@ import type { ArgumentEdits, Binding, NameKind, Permission, Policy } from './pol
  * What the policy says to one target.
  *
  * @property rule    what allowed it (`jira:read` of a permission, `session` for what every caller may), or undefined for a denial
- * @property edits   how the arguments have to be changed, where they have to
+ * @property edits   how the arguments have to be changed, where they have to; of an entry of a list, how those of every call
+ *                   will be
  * @property scopes  with `scope_missing`: what a token would have to be granted for this
  */
 export type Verdict =
@@ -293,21 +294,25 @@ function granted(
   }
   const tried: string[] = []
   const opening: Permission[] = []
+  const certain: Permission[] = []
   let failure: DenialReason | undefined
   for (const permission of about.permissions) {
     if (!grants.held.has(permission.name)) continue
     tried.push(permission.name)
     const result = permission.when === undefined ? 'true' : ask(permission.when)
-    if (result === 'true' || result === 'unknown') opening.push(permission)
-    else failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
+    if (result === 'true' || result === 'unknown') {
+      opening.push(permission)
+      if (result === 'true') certain.push(permission)
+    } else failure ??= result === 'error' ? 'condition_failed' : 'condition_not_met'
   }
   const [first] = opening
   if (first) {
     const fault = kind === 'tools' ? now.withheld?.(name) : undefined
     if (fault) return denied(fault, tried)
     if (now.areRevocationsStale && about.isHighRisk) return denied('revocations_stale', tried)
-    // What every one of them demands is done: a second, broader permission is no way around.
-    const edits = editsOf(opening)
+    // What every one of them demands is done: a second, broader permission is no way around. Without arguments nobody can
+    // say of some whether they will be asked; one that is alone will be, or nothing is opened.
+    const edits = editsOf(opening.length === 1 ? opening : certain)
     return edits === 'conflict'
       ? denied('edits_conflict', tried)
       : {

@@ -314,7 +314,9 @@ function targetsOf(
 }
 
 /** @returns the tools of each label, by exact name */
-function toolsByLabel(labels: Readonly<Record<string, readonly string[]>>): ReadonlyMap<string, readonly string[]> {
+export function toolsByLabel(
+  labels: Readonly<Record<string, readonly string[]>>,
+): ReadonlyMap<string, readonly string[]> {
   const tools = new Map<string, string[]>()
   for (const [tool, given] of Object.entries(labels)) {
     for (const label of given) tools.set(label, [...(tools.get(label) ?? []), tool])

@@ -371,6 +371,41 @@ describe('a trail that was tampered with', () => {
     expect(verifyTrails([folder], { isPruned: true }).faults).toEqual([])
   })
 
+  it('shows bytes that are no text where a replacement character stood', async () => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'denial', call: 'one', reason: '\ufffd' })
+    await trail.close()
+    const [file = ''] = await segmentsOf(folder)
+    const written = await readFile(join(folder, file))
+    const at = written.indexOf('\ufffd')
+    await writeFile(
+      join(folder, file),
+      Buffer.concat([written.subarray(0, at), Uint8Array.of(0xff), written.subarray(at + 3)]),
+    )
+    expect(verifyTrails([folder]).faults.join()).toContain('record 3 is no record')
+  })
+
+  it('shows bytes that were put after the end of an earlier log, or taken from there', async () => {
+    await writtenTrail(folder, 1)
+    const [first = ''] = await segmentsOf(folder)
+    await appendFile(join(folder, first), '{"torn')
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    const torn = await readFile(join(folder, first))
+    for (const other of [Buffer.concat([torn, Buffer.from('x')]), torn.subarray(0, -1), torn.subarray(0, -6)]) {
+      await writeFile(join(folder, first), other)
+      expect(verifyTrails([folder]).faults.join()).toContain('has other bytes after its last record')
+    }
+  })
+
+  it('shows a checkpoint that is there twice', async () => {
+    await writtenTrail(folder, 1)
+    const [checkpoints = ''] = (await readdir(folder)).filter((name) => name.startsWith('checkpoints'))
+    const lines = await readFile(join(folder, checkpoints))
+    await writeFile(join(folder, checkpoints), Buffer.concat([lines, lines]))
+    expect(verifyTrails([folder]).faults.join()).toContain('is out of order')
+  })
+
   it('shows checkpoints that were taken away', async () => {
     let offset = 0
     const clock = { nowMs: () => Date.now() + offset, monoMs: () => systemClock.monoMs() + offset }

@@ -103,7 +103,8 @@ describe.skipIf(skipReason)('ways around', () => {
   /** Sends a message that has to be stopped: the server hears nothing of it, and the record says why. */
   async function stopped(door: Door, request: SendOptions, reason: string): Promise<Sent> {
     const [heard, before] = [seenBy[door.route].requests.length, (await readStops(gateway.auditDir)).length]
-    const sent = await ask(door, request)
+    // What gets through all the same is answered at once: a stream would have no end.
+    const sent = await answered(door, {}, () => ask(door, request))
     const stops = (await readStops(gateway.auditDir)).slice(before)
     expect({ request, reasons: stops.map((stop) => stop.reason) }).toEqual({ request, reasons: [reason] })
     expect({ request, heard: seenBy[door.route].requests.length }).toEqual({ request, heard })
@@ -120,6 +121,27 @@ describe.skipIf(skipReason)('ways around', () => {
     expect({ request, status: sent.status, error: sent.json.error }).toEqual({ request, status: 200, error: undefined })
     expect(seenBy[door.route].requests.length).toBe(heard + 1)
     return sent
+  }
+  /** The server answers whatever it is asked with this result, while the work lasts. */
+  async function answered<T>(
+    { route }: Door,
+    result: unknown,
+    work: () => Promise<T>,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<T> {
+    seenBy[route].instead = ({ body }) => {
+      const { id } = JSON.parse(body.toString() || '{}') as { id?: unknown }
+      return {
+        status: 200,
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ jsonrpc: '2.0', id, result }),
+      }
+    }
+    try {
+      return await work()
+    } finally {
+      seenBy[route].instead = undefined
+    }
   }
   /** A message in every era the route's server has. */
   const inEachEra = (
@@ -139,6 +161,70 @@ describe.skipIf(skipReason)('ways around', () => {
       for (const request of inEachEra(door, 'tools/call', { name, arguments: door.args }, name)) {
         await denied(door, request, 'tool_not_granted')
       }
+    })
+
+    it('18 nothing is run as a task, and nothing is known of one', async () => {
+      const { tool, args } = door
+      const named = { name: tool.allowed, arguments: args }
+      await reaches(door, { json: rpc('tools/call', named) })
+      for (const task of [{}, { ttl: 60_000 }, null, false, 'x']) {
+        await denied(door, { json: rpc('tools/call', { ...named, task }) }, 'task_not_supported')
+        await denied(door, modern('tools/call', { ...named, task }, tool.allowed), 'task_not_supported')
+      }
+      for (const method of ['tasks/get', 'tasks/result', 'tasks/cancel']) {
+        await denied(door, { json: rpc(method, { taskId: '1' }) }, 'task_not_supported')
+      }
+      await denied(door, { json: rpc('tasks/list') }, 'task_not_supported')
+      for (const method of ['tasks/get', 'tasks/cancel', 'tasks/update']) {
+        await denied(door, modern(method, { taskId: '1' }, '1'), 'task_not_supported')
+      }
+      const listen = { notifications: { toolsListChanged: true, taskIds: ['1'] } }
+      await denied(door, modern('subscriptions/listen', listen), 'task_not_supported')
+      // What the other era has and this one has not.
+      expect((await stopped(door, { json: rpc('tasks/update', { taskId: '1' }) }, 'method_unknown')).status).toBe(200)
+      expect((await stopped(door, modern('tasks/result', { taskId: '1' }), 'method_unknown')).status).toBe(404)
+      expect((await stopped(door, modern('tasks/list'), 'method_unknown')).status).toBe(404)
+      // Nor under a name that some server takes for `task`.
+      const lookAlike = { json: rpc('tools/call', { ...named, Task: {} }) }
+      expect((await stopped(door, lookAlike, 'unreadable')).status).toBe(400)
+    })
+
+    it('18 tasks are in no handshake, on neither side of it', async () => {
+      const extension = 'io.modelcontextprotocol/tasks'
+      const capabilities = {
+        tasks: { list: {}, cancel: {}, requests: { tools: { call: {} } } },
+        experimental: { x: 1 },
+        extensions: { [extension]: {}, 'io.example/x': {} },
+      }
+      const kept = { experimental: { x: 1 }, extensions: { 'io.example/x': {} } }
+      const heard = (): string => seenBy[door.route].requests.at(-1)?.body.toString() ?? ''
+      const opening = rpc('initialize', {
+        protocolVersion: '2025-11-25',
+        capabilities,
+        clientInfo: { name: 'spec', version: '1' },
+      })
+      const opened = await answered(
+        door,
+        { protocolVersion: '2025-11-25', capabilities, serverInfo: { name: 'x', version: '1' } },
+        () => gateway.send(door.route, { as: 'bob', json: opening }),
+      )
+      expect([opened.status, opened.json.result?.capabilities]).toEqual([200, kept])
+      expect(JSON.parse(heard())).toMatchObject({ params: { capabilities: kept } })
+      for (const text of [opened.text, heard()]) expect(text).not.toContain('tasks')
+
+      // Messages of 2026-07-28 say it again each time.
+      const { headers, json } = modern(
+        'tools/call',
+        { name: door.tool.allowed, arguments: door.args },
+        door.tool.allowed,
+      )
+      const message = json as { params: { _meta: Record<string, unknown> } }
+      message.params._meta['io.modelcontextprotocol/clientCapabilities'] = capabilities
+      await answered(door, { content: [] }, () => reaches(door, { json, ...(headers ? { headers } : {}) }))
+      expect(JSON.parse(heard())).toMatchObject({
+        params: { _meta: { 'io.modelcontextprotocol/clientCapabilities': kept } },
+      })
+      expect(heard()).not.toContain('tasks')
     })
 
     it('19 completions tell nothing of a prompt or template the caller may not use', async () => {
@@ -204,11 +290,19 @@ describe.skipIf(skipReason)('ways around', () => {
         const inModern = await stopped(door, modern(method), 'method_unknown')
         expect([inModern.status, inModern.json.error?.code]).toEqual([404, -32601])
       }
-      const notifications = ['tools/list_changed', 'prompts/list_changed', 'resources/list_changed', 'message']
+      const notifications = [
+        ...['tools/list_changed', 'prompts/list_changed', 'resources/list_changed', 'resources/updated', 'message'],
+        ...['elicitation/complete', 'subscriptions/acknowledged', 'tasks'],
+      ]
       for (const name of notifications) {
-        const json = { jsonrpc: '2.0', method: `notifications/${name}`, params: { level: 'info', data: '' } }
+        const method = `notifications/${name}`
+        const json = { jsonrpc: '2.0', method, params: { level: 'info', data: '' } }
         const sent = await stopped(door, { json }, 'method_unknown')
         expect([sent.status, sent.text]).toEqual([404, ''])
+        const { headers = {}, json: request } = modern(method)
+        const { id: _id, ...notification } = request as { id: unknown }
+        const inModern = await stopped(door, { json: notification, headers }, 'method_unknown')
+        expect([inModern.status, inModern.text]).toEqual([404, ''])
       }
     })
 
@@ -243,6 +337,46 @@ describe.skipIf(skipReason)('ways around', () => {
       expect(JSON.stringify(heard?.headers)).not.toMatch(/platform-admin|alice/)
     })
 
+    describe('31 a list that was trimmed is its reader’s alone,', () => {
+      const lists = [
+        ['tools/list', 'tools', { name: door.tool.allowed }],
+        ['prompts/list', 'prompts', { name: door.prompt.allowed[0] }],
+        ['resources/list', 'resources', { uri: door.uri.allowed }],
+        ['resources/templates/list', 'resourceTemplates', { uriTemplate: door.template }],
+      ] as const
+      const shared = {
+        'cache-control': 'public, max-age=86400, s-maxage=86400',
+        'cdn-cache-control': 'public',
+        expires: 'Fri, 01 Jan 2100 00:00:00 GMT',
+        age: '1',
+        etag: '"one-for-all"',
+        'last-modified': 'Thu, 01 Jan 2026 00:00:00 GMT',
+      }
+
+      it.each([
+        ['says it is public', { cacheScope: 'public', ttlMs: 86_400_000 }],
+        ['says it in a way of its own', { cacheScope: 'PUBLIC', ttlMs: '86400000' }],
+        ['says nothing', {}],
+      ])('where its server %s', async (_note, said) => {
+        for (const [method, member, entry] of lists) {
+          const ask31 = (request: SendOptions): Promise<Sent> =>
+            answered(door, { [member]: [entry], ...said }, () => ask(door, request), shared)
+          const inModern = await ask31(modern(method))
+          const legacy = await ask31({ json: rpc(method) })
+          for (const { status, headers } of [inModern, legacy]) {
+            expect(status).toBe(200)
+            for (const name of Object.keys(shared))
+              expect({ name, value: headers.get(name) }).toEqual({ name, value: null })
+          }
+          const { result = {} } = inModern.json
+          expect(result).toMatchObject({ cacheScope: 'private' })
+          if ('ttlMs' in said) expect([0, 60_000]).toContain(result.ttlMs)
+          // Older clients know of no scope, and a proxy may: what is there is no other.
+          if ('cacheScope' in said) expect(legacy.json.result).toMatchObject({ cacheScope: 'private' })
+        }
+      })
+    })
+
     describe('15 16 a list that comes in another shape:', () => {
       const secret = `{"name":"${door.tool.denied}","description":"secret"}`
       const visible = `{"name":"${door.tool.allowed}"}`
@@ -270,6 +404,10 @@ describe.skipIf(skipReason)('ways around', () => {
         { note: 'no space after the colon', body: `data:${message}\n\n` },
         { note: 'fields nobody knows', body: `retry: 1\nwhat: ever\nid: 7\ndata: ${message}\n\n` },
         { note: 'every line by itself', body: `data: ${message.replaceAll(',', ',\ndata: ')}\n\n` },
+        {
+          note: 'every line by itself, ended in CRLF',
+          body: `data: ${message.replaceAll(',', ',\ndata: ')}\n\n`.replaceAll('\n', '\r\n'),
+        },
         { note: 'notices before and after it', body: `data: ${other}\n\ndata: ${message}\n\ndata: ${other}\n\n` },
         { note: 'an event of another type beside it', body: `event: x\ndata: ${message}\n\ndata: ${message}\n\n` },
       ])('$note, it is trimmed all the same', async ({ body }) => {
@@ -283,6 +421,15 @@ describe.skipIf(skipReason)('ways around', () => {
         { note: 'two answers', body: `data: ${message}\n\ndata: ${message}\n\n` },
         { note: 'an event beside it that is no JSON', body: `data: {"tools":[${secret}]\n\ndata: ${message}\n\n` },
         { note: 'an event beside it that is a list', body: `data: [${message}]\n\ndata: ${message}\n\n` },
+        {
+          note: 'an event beside it that asks and answers',
+          body: `data: ${message.replace('"result"', '"method":"ping","result"')}\n\ndata: ${message}\n\n`,
+        },
+        {
+          note: 'a member that is nearly another',
+          body: `data: ${message.replace('"result"', '"Result":{},"result"')}\n\n`,
+        },
+        { note: 'a line break inside a text', body: `data: ${message.replace(door.tool.allowed, 'x\ndata: y')}\n\n` },
         { note: 'only events of another type', body: `event: x\ndata: ${message}\n\n` },
         { note: 'bytes that are no UTF-8', body: `data: ${message}\n\n: \u00ff\n\n` },
         { note: 'JSON that says it is a stream', body: message },

@@ -1,5 +1,4 @@
 /** Rules with conditions, deny rules, policies in files, shadows: what they say of a call, they say of a list. */
-import { createHash } from 'node:crypto'
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
@@ -194,6 +193,33 @@ describe.skipIf(skipReason)('a policy', () => {
     expect(reasonOf(await ask(call('update_issue', { key: 'OPS-1' }), guest))).toBe('edits_conflict')
     expect(reasonOf(await ask(call('get_issue', { key: 'OPS-1' }), guest))).toBe('allowed')
     expect(reasonOf(await ask(get('OPS'), guest))).toBe('tool_not_granted')
+  })
+
+  it('shows nobody an argument it forces or removes whatever they send, and every other byte as it was', async () => {
+    const schema = (properties: string, required: string): string =>
+      `{ "type":"object","properties":{${properties}},"required":[${required}], "x": 1.50}`
+    const listed = (own: string, issue: string): string =>
+      `{"tools":[{"name":"get_issue","inputSchema":${issue}}, {"name":"add_comment","inputSchema":${own}}]}`
+    const whole = schema(
+      '"author":{"type":"string"}, "body":{} ,"Notify":{},"internal":{},"Internal":{}',
+      '"author","body"',
+    )
+    const issue = schema('"author":{}', '"author"')
+    seen.instead = ({ body }) => {
+      const { id, method } = JSON.parse(body.toString() || '{}') as { id?: string; method?: string }
+      if (method !== 'tools/list') return undefined
+      const text = `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${listed(whole, issue)}}`
+      return { status: 200, headers: { 'content-type': 'application/json' }, body: text }
+    }
+    const list = async (claims: Record<string, unknown>): Promise<string> =>
+      JSON.stringify((await ask(rpc('tools/list'), claims)).json.result)
+    const sent = (text: string): string => JSON.stringify(JSON.parse(text))
+    // What is forced is forced under that very name; what is removed is, in whatever case it comes.
+    const left = schema('"body":{} ,"Internal":{}', '"body"')
+    expect(await list({ groups: ['guests'] })).toBe(sent(listed(left, issue)))
+    // Another caller may give them.
+    expect(await list({ groups: ['junior-developers'] })).toBe(sent(listed(whole, issue)))
+    seen.instead = undefined
   })
 
   it('sends a call on with the arguments it forces and without those it removes, every other byte as it was', async () => {

@@ -114,6 +114,7 @@ const visible: Readonly<
     'build-agent': { 'tools/list': [], 'prompts/list': [], 'resources/list': [], 'resources/templates/list': [] },
   },
 }
+const asJson = { 'content-type': 'application/json' }
 const callers = ['alice', 'bob', 'carol', 'build-agent'] as const
 const sides: readonly { readonly route: Route; readonly era: 'legacy' | 'modern' }[] = [
   { route: 'jira', era: 'legacy' },
@@ -285,6 +286,33 @@ describe.skipIf(skipReason)('lists', () => {
       })
       expect(status).toBe(405)
       expect(seenBy[route].requests.length).toBe(before)
+    })
+
+    it('are cut out of the server’s bytes and asked for in the client’s: nothing is written anew', async () => {
+      const mine = `{"inputSchema":{"n":[9007199254740993,-0,1.0,1E2,[],{}]} , "name":"${route === 'jira' ? 'get_issue' : 'echo'}","title":"\\/\\u0061"}`
+      const page = (id: string, tools: string): string =>
+        `\t{"jsonrpc":"2.0","id":${id} , "result":{"_meta":{"n":[9007199254740993,-0,1.0,1E2,"\\/",[],{}]},"tools":[${tools}]}}\n`
+      const fault = (id: string): string =>
+        `{"jsonrpc":"2.0" ,"id":${id},"error":{"code":-32602,"message":"\\/\\u0061","data":[9007199254740993,1.0,{}]}}`
+      const question = (id: string): string =>
+        `{ "jsonrpc":"2.0","id":${id},"method":"tools\\/list","params":{"_meta":{"n":[9007199254740993,-0,1.0,1E2,[],{}]}} }`
+      const answers = [
+        { answer: (id: string) => page(id, `{"name":"secret"},${mine},{"name":"secret2"}`), seen: page('7', mine) },
+        { answer: fault, seen: fault('7') },
+      ]
+      for (const { answer, seen } of answers) {
+        let id = ''
+        seenBy[route].instead = ({ body }) => {
+          id = JSON.stringify((JSON.parse(body.toString()) as { id: unknown }).id)
+          return { status: 200, headers: { 'content-type': 'application/json' }, body: answer(id) }
+        }
+        try {
+          expect((await send('bob', route, { body: question('7'), headers: asJson })).text).toBe(seen)
+        } finally {
+          seenBy[route].instead = undefined
+        }
+        expect(seenBy[route].requests.at(-1)?.body.toString()).toBe(question(id))
+      }
     })
 
     it('never mixes the lists of two people who ask at once under the same id', async () => {

@@ -16,6 +16,7 @@ import {
   skipReason,
   startGatewayUnderTest,
 } from '../support/gateway-under-test.ts'
+import { changeRbac } from '../support/oauth-settings.ts'
 import { type CannedAnswer, type RecordedRequest, RecordingUpstream } from '../support/recording-upstream.ts'
 
 type Route = 'jira' | 'everything'
@@ -71,6 +72,12 @@ class Pinned {
         upstream.stepInto(config, `${route}-mcp`)
         pinRoute(config, route, pins[route])
       }
+      // Everybody's calls of the other tool get this argument, so nobody is shown it: the server's definition stays its own.
+      changeRbac(config, (settings) => {
+        const tools = Object.values(original).map(([, { name }]) => name)
+        settings.permissions['pins:forced'] = { tools, force: { key: '"K-1"' } }
+        for (const role of Object.values(settings.roles as Record<string, string[]>)) role.push('pins:forced')
+      })
     })
     for (const [route, upstream] of this.#upstreams) upstream.leadTo(this.#gateway.upstreams[route])
   }
@@ -229,6 +236,13 @@ describe.skipIf(skipReason)('pinned tools, enforced', () => {
       expect(await isBack()).toEqual([watched.name, other.name])
       expect(await world.call(route, watched.name)).toBe('ran')
       expect((await world.listed(route)).pins).toEqual({ mode: 'enforce', new: [], changed: [] })
+      // The approval is of the definition as the server has it, whatever a caller is shown of it.
+      const { json } = await world.send(route, rpc('tools/list'))
+      const shown = (json.result?.tools ?? []) as Tool[]
+      expect(shown.map(({ inputSchema }) => Object.keys((inputSchema as { properties: object }).properties))).toEqual([
+        ['key'],
+        [],
+      ])
     })
 
     it.each<[change: string, member: Record<string, unknown>, flag: string | undefined]>([

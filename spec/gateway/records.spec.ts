@@ -5,6 +5,7 @@ import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { auditTable, rowsOf } from '../../cli/audit-show.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import { commit, saltOf } from '../../lib/audit/commitment.ts'
@@ -201,10 +202,9 @@ describe.skipIf(skipReason)('records', () => {
         'a\u202eb',
         '"}{"type":"admission"',
         `x"}\\n{"v":1`,
-        '\u009b31m'.slice(1),
         '<script>',
         '%0a%0d',
-        '🙂\ud83d\ude00'.slice(0, 2),
+        '🙂\u{e0041}\u200b\ufeff',
       ]
       const lines = async (): Promise<string[]> => (await trailText(gateway.auditDir)).split('\n')
       for (const name of hostile) {
@@ -212,11 +212,21 @@ describe.skipIf(skipReason)('records', () => {
         const { records } = await leaves(1, () =>
           gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
         )
-        expect(records).toMatchObject([{ type: 'denial', tool: name }])
+        // Canonical JSON has no escape for what steers a terminal: it is spelled out as text.
+        expect(records).toMatchObject([{ type: 'denial', tool: spelledOut(name) }])
         expect((await lines()).length).toBe(before + 1)
       }
       // Control characters do not even become a name.
-      for (const name of ['a\nb', 'a\r\nb', '\u001b[2J', 'a\u0000b', 'a\u0085b', '"}\n{"type":"admission"}']) {
+      for (const name of [
+        'a\nb',
+        'a\r\nb',
+        '\u001b[2J',
+        'a\u0000b',
+        'a\u0085b',
+        'a\u009b2Jb',
+        'a\u007f',
+        '"}\n{"v":1}',
+      ]) {
         const { done, records } = await leaves(1, () =>
           gateway.send(route, { as: 'bob', json: call(name), headers: sessionHeader(route) }),
         )
@@ -237,6 +247,13 @@ describe.skipIf(skipReason)('records', () => {
           method: 'tools/call',
           params: { name: 'no-such-tool', arguments: { 'a\n"}\u001b[2J': 1 } },
         },
+        { jsonrpc: '2.0', id: '\u009b2J\u007f\u202e', method: 'tools/call', params: { name: 'no-such-tool' } },
+        {
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/call',
+          params: { name: 'no-such-tool', arguments: { '\u009b2J\u007f\u202e': 1, key: '\u009b2J\u007f\u202e' } },
+        },
         { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri: 'x:"}{\u2029' } },
       ]
       for (const json of elsewhere) {
@@ -248,14 +265,19 @@ describe.skipIf(skipReason)('records', () => {
       const strange = await issuer.sign({
         aud: gateway.resource,
         sub: 'eve\n{"type":"admission"}\u001b[2J',
-        name: '\r\n',
+        name: '\r\n\u009b2J\u007f\u202e',
         client_id: 'x\u0000',
       })
       const { records } = await leaves(1, () =>
         gateway.send(route, { json: denied[route], headers: { authorization: `Bearer ${strange}` } }),
       )
       expect(records).toMatchObject([{ type: 'denial', reason: 'tool_not_granted' }])
-      expect(await trailText(gateway.auditDir)).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/)
+      // Control characters of both sets, marks that turn the writing round, and what else ends a line for some reader.
+      const trail = (await trailText(gateway.auditDir)).replaceAll('\n', '')
+      expect(trail.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu)).toBeNull()
+      const shown = auditTable(rowsOf(await readRecords(gateway.auditDir))).replaceAll('\n', '')
+      expect(shown).toContain('no-such-tool')
+      expect(shown.match(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu)).toBeNull()
       for (const line of (await lines()).slice(0, -1)) expect(JSON.parse(line)).toMatchObject({ v: 2 })
     })
   })
@@ -481,3 +503,9 @@ async function committed(directory: string, record: AuditRecord | undefined, val
   const saltKey = Buffer.from((await readFile(join(directory, salt), 'utf8')).trim(), 'hex')
   return commit(saltOf(saltKey, String(record?.call)), value)
 }
+
+/** What a terminal obeys, by its UTF-16 units. */
+const spelledOut = (text: string): string =>
+  text.replace(/[\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16)}`).join(''),
+  )

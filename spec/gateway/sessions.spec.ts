@@ -1,4 +1,5 @@
 /** A session id is no credential: it works for the person and agent that opened the session, and for nobody else. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRecords, readStops } from '../support/audit-trail.ts'
 import { FixtureIssuer } from '../support/fixture-issuer.ts'
@@ -28,24 +29,32 @@ const echo = { jira: call('get_issue', { key: 'OPS-1' }), everything: call('echo
 describe.skipIf(skipReason)('a session', () => {
   let gateway: GatewayUnderTest
   let issuer: FixtureIssuer
+  /** Has a bob of its own, who uses an agent of the same name. */
+  let otherIssuer: FixtureIssuer
   let jira: RecordingUpstream
 
   beforeAll(async () => {
     issuer = await FixtureIssuer.start('https://fixture.example/sessions')
+    otherIssuer = await FixtureIssuer.start('https://other.example/sessions')
     jira = await RecordingUpstream.start()
     gateway = await startGatewayUnderTest((config) => {
       issuer.stepInto(config)
+      otherIssuer.stepInto(config)
       jira.stepInto(config, 'jira-mcp')
     })
     jira.leadTo(gateway.upstreams.jira)
   })
   afterAll(async () => {
     await gateway.close()
-    await Promise.all([issuer.close(), jira.close()])
+    await Promise.all([issuer.close(), otherIssuer.close(), jira.close()])
   })
 
-  const bearer = async (route: Route, claims: Record<string, unknown>): Promise<Record<string, string>> => ({
-    authorization: `Bearer ${await issuer.sign({ aud: `${gateway.resource}/${route}`, ...claims })}`,
+  const bearer = async (
+    route: Route,
+    claims: Record<string, unknown>,
+    from = issuer,
+  ): Promise<Record<string, string>> => ({
+    authorization: `Bearer ${await from.sign({ aud: `${gateway.resource}/${route}`, ...claims })}`,
   })
   const open = async (route: Route, headers: Record<string, string>): Promise<string> => {
     const sent = await gateway.send(route, { headers, json: initialize() })
@@ -74,15 +83,16 @@ describe.skipIf(skipReason)('a session', () => {
       expect((await use(route, session, await bearer(route, { jti: 'another' }))).status).toBe(200)
     })
 
-    it.each<[note: string, claims: Record<string, unknown>]>([
+    it.each<[note: string, claims: Record<string, unknown>, from?: 'elsewhere']>([
       ['another person', { sub: 'mallory' }],
       ['the same person through another agent', { client_id: 'other-agent' }],
-      ['somebody of the same name at another provider', { iss: 'IDP' }],
-    ])('is unknown to %s, whatever they do with it, and goes on for its owner', async (_note, claims) => {
+      ['somebody of the same name, with an agent of the same name, at another provider', {}, 'elsewhere'],
+    ])('is unknown to %s, whatever they do with it, and goes on for its owner', async (_note, claims, from) => {
       const bob = await bearer(route, {})
       const session = await open(route, bob)
-      const other =
-        claims.iss === 'IDP' ? { authorization: `Bearer ${await gateway.tokenOf('bob')}` } : await bearer(route, claims)
+      const other = await bearer(route, claims, from === undefined ? issuer : otherIssuer)
+      // They are let in by themselves: what stops them below is whose session it is.
+      expect((await gateway.send(route, { json: initialize(), headers: other })).status).toBe(200)
       const before = await reached(route)
       const tries: SendOptions[] = [
         {},
@@ -95,7 +105,9 @@ describe.skipIf(skipReason)('a session', () => {
         { verb: 'DELETE', json: undefined },
       ]
       for (const more of tries) {
-        const { status } = await use(route, session, other, more)
+        // A stream that opens has no end, and is seen to be one.
+        const streaming = sleep(5_000, { status: 'a stream' }, { ref: false })
+        const { status } = await Promise.race([use(route, session, other, more), streaming])
         expect({ more, status }).toEqual({ more, status: 404 })
         expect((await readStops(gateway.auditDir)).at(-1)).toMatchObject({
           type: 'refusal',
@@ -175,20 +187,23 @@ describe.skipIf(skipReason)('a session', () => {
     const session = await open('jira', await bearer('jira', { sub: 'alice' }))
     const mallory = await bearer('jira', { sub: 'mallory' })
     const before = jira.requests.length
+    const under = async (json: unknown): Promise<number> => {
+      const headers = { ...mallory, 'mcp-session-id': session, 'mcp-protocol-version': '2026-07-28' }
+      return (await gateway.send('jira', { json, headers })).status
+    }
     for (const json of [
       echo.jira,
       rpc('ping'),
       { jsonrpc: '2.0', method: 'notifications/initialized' },
       { jsonrpc: '2.0', id: 1, result: {} },
     ]) {
-      await gateway.send('jira', {
-        json,
-        headers: { ...mallory, 'mcp-session-id': session, 'mcp-protocol-version': '2026-07-28' },
-      })
+      expect({ json, refused: (await under(json)) >= 400 }).toEqual({ json, refused: true })
+      expect({ json, reached: jira.requests.length - before }).toEqual({ json, reached: 0 })
     }
-    for (const { headers } of jira.requests.slice(before)) {
-      expect(headers.map(([name]) => name.toLowerCase())).not.toContain('mcp-session-id')
-    }
+    // This one both eras have: it passes, and names no session any more.
+    await under({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } })
+    expect(jira.requests.length - before).toBe(1)
+    expect(RecordingUpstream.header(jira.requests.at(-1), 'mcp-session-id')).toBeUndefined()
   })
 })
 

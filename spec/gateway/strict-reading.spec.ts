@@ -150,10 +150,37 @@ const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 const manyKeys = (count: number): string => `{${Array.from({ length: count }, (_, at) => `"k${at}":1`).join(',')}}`
 const fourMiB = 4 * 1024 * 1024
 
+const utf32 = (message: string): Buffer =>
+  Buffer.concat(
+    Array.from(message, (character) => {
+      const unit = Buffer.alloc(4)
+      unit.writeUInt32LE(character.codePointAt(0) ?? 0)
+      return unit
+    }),
+  )
+
 const duplicate = (note: string, make: (door: Door) => string): Row =>
   refused(`T51 duplicate key ${note}`, 400, -32600, 'json.duplicate_key', body(make))
 const lookAlike = (key: string, make: (door: Door) => string): Row =>
   refused(`T51 a second key \`${key}\``, 400, -32600, 'key_refused', body(make), 7)
+/** Members of params that something is decided by: each is read under other spellings by some server. */
+const decidedBy = [
+  ...['name', 'uri', 'arguments', '_meta', 'ref', 'argument', 'cursor', 'task', 'taskId', 'protocolVersion'],
+  ...['notifications', 'inputResponses', 'requestState', 'capabilities', 'level', 'requestId'],
+  ...['jsonrpc', 'id', 'method', 'params', 'result', 'error'],
+]
+/** And of what is inside them. */
+const decidedByInside = {
+  _meta: ['io.modelcontextprotocol/protocolVersion', 'io.modelcontextprotocol/clientCapabilities'],
+  ref: ['type', 'name', 'uri'],
+  argument: ['name', 'value'],
+  notifications: ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged', 'resourceSubscriptions', 'taskIds'],
+}
+/** The allowed call with one more member of params. */
+const another =
+  (key: string) =>
+  ({ allowed }: Door): string =>
+    text(call(allowed, `,"${key}":"x"`))
 const notJson = (note: string, why: string, make: (door: Door) => string | Uint8Array): Row =>
   refused(note, 400, -32700, why, body(make))
 const badId = (id: string): Row =>
@@ -185,8 +212,14 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
       duplicate('`name`, the denied one first', ({ allowed, denied: hidden }) =>
         text(`"name":"${hidden.name}",${call(allowed)}`),
       ),
+      duplicate('`name`, far from the first', ({ allowed, denied: hidden }) =>
+        text(`${call(allowed)},"name":"${hidden.name}"`),
+      ),
       duplicate('`name`, one of them escaped', ({ allowed, denied: hidden }) =>
         text(`${call(allowed)},"n\\u0061me":"${hidden.name}"`),
+      ),
+      duplicate('`name`, the first of them escaped', ({ allowed, denied: hidden }) =>
+        text(`"n\\u0061me":"${hidden.name}",${call(allowed)}`),
       ),
       duplicate('`method`', ({ denied: hidden }) =>
         text(call(hidden), { method: '"method":"ping","method":"tools/call"' }),
@@ -197,6 +230,7 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
       duplicate('`id`', ({ allowed }) => text(call(allowed), { id: '"id":7,"id":8,' })),
       duplicate('`_meta`', ({ allowed }) => text(call(allowed, `${meta()},"_meta":{}`))),
       duplicate('deep in the arguments', withArgument('[{"a":{"b":1,"b":2}}]')),
+      duplicate('among many', withArgument(`{${manyKeys(40).slice(1, -1)},"k3":2}`)),
       passes(
         'a key that is escaped and there once',
         body(({ allowed }) => text(call(allowed).replace('name', 'n\\u0061me'))),
@@ -219,6 +253,17 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
         text(call(allowed), { more: `,"__proto__":{"params":{${call(hidden)}}}` }),
       ),
       lookAlike('extra', ({ allowed }) => text(call(allowed), { more: ',"extra":1' })),
+      ...decidedBy.map((key) => lookAlike(key.toUpperCase(), another(key.toUpperCase()))),
+      ...['na-me', 'task_id', 'meta', 'urı', 'na\u0301me', 'name ', '\\tname', 'na\u00adme', 'name\u3164'].map((key) =>
+        lookAlike(key, another(key)),
+      ),
+      ...Object.entries(decidedByInside).flatMap(([member, keys]) =>
+        keys.map((key) =>
+          lookAlike(`${key.toUpperCase()} in ${member}`, ({ allowed }) =>
+            text(call(allowed, `,"${member}":{"${key}":"a","${key.toUpperCase()}":"b"}`)),
+          ),
+        ),
+      ),
       passes(
         'a look-alike among the arguments, which are the tool’s own',
         body(withArgument('{"Name":"x","METHOD":"y"}')),
@@ -239,11 +284,22 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
       notJson('UTF-16 without a byte order mark', 'json.syntax', ({ denied: hidden }) =>
         Buffer.from(text(call(hidden)), 'utf16le'),
       ),
-      refused('UTF-16 with its charset', 415, -32600, 'media_type', (door) => ({
-        without: ['content-type'],
-        headers: [['Content-Type', 'application/json; charset=utf-16le']],
-        body: Buffer.from(text(call(door.denied)), 'utf16le'),
-      })),
+      notJson('UTF-16 that begins with its high bytes', 'json.not_utf8', ({ denied: hidden }) =>
+        Buffer.from(`\uFEFF${text(call(hidden))}`, 'utf16le').swap16(),
+      ),
+      notJson('UTF-32', 'json.not_utf8', ({ denied: hidden }) => utf32(`\uFEFF${text(call(hidden))}`)),
+      notJson('UTF-32 without a byte order mark', 'json.syntax', ({ denied: hidden }) => utf32(text(call(hidden)))),
+      ...[
+        { charset: 'utf-16le', encode: (message: string) => Buffer.from(message, 'utf16le') },
+        { charset: 'utf-32le', encode: utf32 },
+        { charset: 'iso-8859-1', encode: (message: string) => Buffer.from(message, 'latin1') },
+      ].map(({ charset, encode }) =>
+        refused(`${charset} with its charset`, 415, -32600, 'media_type', (door) => ({
+          without: ['content-type'],
+          headers: [['Content-Type', `application/json; charset=${charset}`]],
+          body: encode(text(call(door.denied))),
+        })),
+      ),
       notJson('a byte that is no UTF-8', 'json.not_utf8', ({ allowed }) =>
         Buffer.from(text(call(allowed)).replace('OPS', '\xff').replace('hello', '\xff'), 'latin1'),
       ),
@@ -264,6 +320,13 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
       encoded('zstd', zstdCompressSync),
       encoded('identity, gzip', gzipSync),
       encoded('GZIP', (bytes) => bytes),
+      refused('two content encodings', 400, -32600, 'header_repeated', (door) => ({
+        headers: [
+          ['Content-Encoding', 'identity'],
+          ['Content-Encoding', 'gzip'],
+        ],
+        body: text(call(door.allowed)),
+      })),
       passes('content-encoding identity', header(['Content-Encoding', 'identity'])),
     ],
   },
@@ -417,6 +480,38 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
         'not_a_message',
         body(() => '{"jsonrpc":"2.0","result":{}}'),
       ),
+      refused(
+        'a result that is no object',
+        400,
+        -32600,
+        'not_a_message',
+        body(() => '{"jsonrpc":"2.0","id":7,"result":[]}'),
+      ),
+      refused(
+        'a result with params',
+        400,
+        -32600,
+        'not_a_message',
+        body((door) => `{"jsonrpc":"2.0","id":7,"result":{},"params":{${call(door.denied)}}}`),
+      ),
+      refused(
+        'a result twice',
+        400,
+        -32600,
+        'json.duplicate_key',
+        body(() => '{"jsonrpc":"2.0","id":7,"result":{},"result":{}}'),
+      ),
+      refused(
+        'a result and a look-alike of a method',
+        400,
+        -32600,
+        'key_refused',
+        body(() => '{"jsonrpc":"2.0","id":7,"result":{},"Method":"tools/call"}'),
+      ),
+      refused('a result under a header that says it is a call', 400, -32020, 'header_mismatch', () => ({
+        headers: [['Mcp-Method', 'tools/call']],
+        body: '{"jsonrpc":"2.0","id":7,"result":{}}',
+      })),
       refused('a result in 2026-07-28, which has none', 400, -32600, 'response_in_modern', () => ({
         headers: [['MCP-Protocol-Version', revision]],
         body: '{"jsonrpc":"2.0","id":7,"result":{}}',
@@ -573,6 +668,36 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
         'header_repeated',
         modern(({ allowed }) => [...modernHeaders(allowed.name), ['Mcp-Method', 'tools/list']]),
       ),
+      ...(
+        [
+          ['MCP-Protocol-Version', '2025-11-25', '2025-06-18'],
+          ['Mcp-Param-Key', 'OPS-1', 'OPS-2'],
+        ] as const
+      ).map(([name, first, second]) =>
+        refused(`${name} twice`, 400, -32020, 'header_repeated', header([name, first], [name, second])),
+      ),
+      // nginx refuses a second one of these itself.
+      ...(
+        [
+          ['Authorization', 'Bearer x'],
+          ['Host', 'localhost'],
+        ] as const
+      ).map((second): Row => ({ note: `${second[0]} twice`, status: 400, ask: header(second) })),
+      refused(
+        'Mcp-Name on a message that names nothing',
+        400,
+        -32020,
+        'header_mismatch',
+        (door) => ({
+          headers: [['Mcp-Name', door.allowed.name]],
+          body: text('', { method: '"method":"ping"' }),
+        }),
+        7,
+      ),
+      refused('Mcp-Method on a GET', 400, -32020, 'header_mismatch', () => ({
+        verb: 'GET',
+        headers: [['Mcp-Method', 'tools/list']],
+      })),
       refused('mcp_name, which some servers take for mcp-name', 400, -32600, 'header_look_alike', (door) => ({
         headers: [['mcp_name', door.denied.name]],
         body: text(call(door.allowed)),
@@ -625,7 +750,15 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
         400,
         -32602,
         'claim_malformed',
-        modern(({ allowed }) => modernHeaders(allowed.name), ',"_meta":{"io.modelcontextprotocol/protocolVersion":7}'),
+        modern(({ allowed }) => modernHeaders(allowed.name), meta().replace(`"${revision}"`, '7')),
+        7,
+      ),
+      refused(
+        'a claim under a legacy header',
+        400,
+        -32020,
+        'header_mismatch',
+        modern(() => [['MCP-Protocol-Version', '2025-11-25']]),
         7,
       ),
       refused(
@@ -728,6 +861,17 @@ const vectors: readonly { readonly vector: string; readonly rows: readonly Row[]
           ['last_event_id', 'any'],
           ['Accept', 'text/event-stream'],
         ],
+      })),
+      refused('GET with two Last-Event-IDs', 400, -32600, 'header_repeated', () => ({
+        verb: 'GET',
+        headers: [
+          ['Last-Event-ID', 'any'],
+          ['Last-Event-ID', 'other'],
+        ],
+      })),
+      refused('DELETE with Last-Event-ID', 400, -32600, 'resumption', () => ({
+        verb: 'DELETE',
+        headers: [['Last-Event-ID', 'any']],
       })),
       refused('POST with Last-Event-ID', 400, -32600, 'resumption', header(['Last-Event-ID', 'any'])),
       refused('GET of a client that accepts no stream', 406, -32600, 'accept_lacks_event_stream', () => ({
@@ -905,13 +1049,13 @@ describe.skipIf(skipReason)('one strict reading', () => {
     await Promise.all(Object.values(seenBy).map((upstream) => upstream.close()))
   })
 
-  const openSession = async (person: 'alice' | 'bob'): Promise<string> => {
+  const openSession = async (person: 'alice' | 'bob', route: Door['route'] = 'everything'): Promise<string> => {
     const initialize = rpc('initialize', {
       protocolVersion: '2025-11-25',
       capabilities: {},
       clientInfo: { name: 'spec', version: '1' },
     })
-    const { status, headers } = await gateway.send('everything', { as: person, json: initialize })
+    const { status, headers } = await gateway.send(route, { as: person, json: initialize })
     expect(status).toBe(200)
     return headers.get('mcp-session-id') ?? ''
   }
@@ -1111,6 +1255,22 @@ describe.skipIf(skipReason)('one strict reading', () => {
     })
     expect(status).toBe(404)
   })
+
+  it.each(doors)(
+    '9 an answer in the session of somebody else does not reach the server behind $route',
+    async (door) => {
+      const alices = await openSession('alice', door.route)
+      const before = await counters(door)
+      const answer = { body: '{"jsonrpc":"2.0","id":7,"result":{}}', without: ['mcp-session-id'] }
+      const sent = await ask(door, { ...answer, headers: [['Mcp-Session-Id', alices]] })
+      expect(sent.status).toBe(404)
+      const after = await counters(door)
+      expect(after.upstream).toEqual(before.upstream)
+      expect(after.stops.at(-1)).toMatchObject({ type: 'refusal', reason: 'session_unknown' })
+      const bobs = await openSession('bob', door.route)
+      expect((await ask(door, { ...answer, headers: [['Mcp-Session-Id', bobs]] })).status).toBe(202)
+    },
+  )
 
   it.each(doors)(
     '9 an answer to a question that was never asked does not reach the server behind $route',

@@ -26,8 +26,11 @@ const { values } = parseArgs({
 })
 const durationMs = Number(values.seconds) * 1000
 const rounds = Number(values.rounds)
-const shapes = ['bare', 'six', 'bundle'] as const
+/** `disk` is the bundle where a call waits until its admission is on the disk. */
+const shapes = ['bare', 'six', 'bundle', 'disk'] as const
 type Shape = (typeof shapes)[number]
+/** Rules of the policies that whole calls are measured under. */
+const ruleCounts = [10, 100, 1_000, 10_000] as const
 
 interface Measured {
   readonly count: number
@@ -75,21 +78,37 @@ async function bench(
       `${name}\n  ${'connections'.padEnd(12)}${'shape'.padEnd(9)}${'req/s'.padStart(8)}${'p50 ms'.padStart(9)}${'p99 ms'.padStart(9)}${'+p50'.padStart(9)}${'+p99'.padStart(9)}   not 200`,
     )
     for (const connections of [1, 32]) {
-      const runs: Record<Shape, Measured[]> = { bare: [], six: [], bundle: [] }
+      const runs: Record<Shape, Measured[]> = { bare: [], six: [], bundle: [], disk: [] }
       for (let round = 0; round < rounds; round++) {
         for (const shape of shapes) runs[shape].push(await load(`http://127.0.0.1:${port}/${shape}`, connections))
       }
       for (const shape of shapes) show(connections, shape, runs)
     }
+    await benchRules(`http://127.0.0.1:${port}`)
     console.log(`  plugin server: ${await memoryOf(host.pluginServerPid())}\n`)
   } finally {
     await host.close()
   }
 }
 
+/** Does a whole call take longer the more rules there are? In turn, so that the machine's drift meets all alike. */
+async function benchRules(base: string): Promise<void> {
+  const runs = ruleCounts.map((): Measured[] => [])
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, count] of ruleCounts.entries()) runs[index]?.push(await load(`${base}/rules-${count}`, 1))
+  }
+  const cells = ruleCounts.map((count, index) => {
+    const of = (key: 'p50' | 'p99'): string => median((runs[index] ?? []).map((run) => run[key])).toFixed(2)
+    return `${count}: ${of('p50')} / ${of('p99')}`
+  })
+  console.log(`  bundle by rules of the policy, one connection, p50 / p99 ms: ${cells.join(', ')}`)
+}
+
+function median(numbers: number[]): number {
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+}
+
 function show(connections: number, shape: Shape, runs: Record<Shape, Measured[]>): void {
-  const median = (numbers: number[]): number =>
-    numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
   const of = (key: keyof Measured): number => median(runs[shape].map((run) => run[key]))
   // Round by round: the machine's speed drifts, and a difference within one round does not.
   const added = (key: 'p50' | 'p99'): string =>
@@ -155,8 +174,9 @@ function configuration(upstreamPort: number): string {
     bindings: [{ claim: 'groups', value: 'developers', role: 'developer' }],
   }
   const audit = { directory: join(folder, 'audit'), route_name: 'bench' }
+  const onDisk = { directory: join(folder, 'audit-on-disk'), route_name: 'bench', durability: 'disk' }
   const opens = { upstream: 'bench-mcp', token_issuer: 'http://bench' }
-  const service = (name: Shape, host: string, plugins: object[]): object => ({
+  const service = (name: string, host: string, plugins: object[]): object => ({
     name,
     host,
     port: 80,
@@ -180,8 +200,22 @@ function configuration(upstreamPort: number): string {
           { name: 'mcp-upstream', config: opens },
         ]),
         service('bundle', 'mcp-closed', [{ name: 'mcp-gateway', config: { oauth, rbac, audit, upstream: opens } }]),
+        service('disk', 'mcp-closed', [
+          { name: 'mcp-gateway', config: { oauth, rbac, audit: onDisk, upstream: opens } },
+        ]),
+        ...ruleCounts.map((count) =>
+          service(`rules-${count}`, 'mcp-closed', [
+            { name: 'mcp-gateway', config: { oauth, rbac: withRules(rbac, count), audit, upstream: opens } },
+          ]),
+        ),
       ],
     },
     { aliasDuplicateObjects: false },
   )
+}
+
+/** The same policy with so many permissions, which the caller holds all of. */
+function withRules<Policy extends { readonly permissions: object }>(policy: Policy, count: number): Policy {
+  const more = Array.from({ length: count - 2 }, (_, n) => [`bench:rule-${n}`, { tools: [`tool_${n}`, `set_${n}_*`] }])
+  return { ...policy, permissions: { ...policy.permissions, ...(Object.fromEntries(more) as object) } }
 }

@@ -57,6 +57,7 @@ function recorderOf(config: AuditConfig, runtime: Runtime, route: string): Recor
       durability: config.durability,
       ...(config.node_key === undefined ? {} : { nodeKey: config.node_key }),
     },
+    heads: runtime.shared.of(route)?.heads,
     rules: {
       name: config.route_name ?? route,
       redaction: {

@@ -11,22 +11,34 @@ export interface Policies {
 }
 
 /** @throws Error naming every fault of a policy, or that there are two of them */
-export function policiesOf(config: RbacConfig, runtime: Runtime): Policies {
+export function policiesOf(config: RbacConfig, runtime: Runtime, route: string): Policies {
   const source = (settings: PolicySettings, file: string | undefined, name: string): (() => Policy) | undefined => {
     const inline = policyIn(settings)
+    const use = name === 'policy_file' ? 'active' : 'shadow'
+    const compile = (policy: PolicyConfig): Policy => {
+      const compiled = compilePolicy(policy, (expression) => runtime.compileCondition(expression, { headers }))
+      runtime.recorders.note(route, {
+        type: 'policy',
+        event: 'in_force',
+        use,
+        source: file ?? 'configuration',
+        policy_sha256: compiled.digest,
+      })
+      return compiled
+    }
     if (file === undefined) return inline && fixed(compile(inline))
     if (file === '') throw new Error(`\`${name}\` is empty: is the variable it refers to set?`)
     if (inline) throw new Error(`\`${name}\` and a policy in the configuration: give one of them`)
-    const opened = runtime.policyFiles.open(file, compile)
+    const opened = runtime.policyFiles.open(file, compile, (because) =>
+      runtime.recorders.note(route, { type: 'policy', event: 'refused', use, source: file, because }),
+    )
     return () => opened.current()
   }
   const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
-  const compile = (policy: PolicyConfig): Policy =>
-    compilePolicy(policy, (expression) => runtime.compileCondition(expression, { headers }))
   const active = source(config, config.policy_file, 'policy_file')
   return {
     // Nothing configured is a policy too: it denies everything.
-    active: active ?? fixed(compile({ permissions: {}, roles: {}, bindings: [] })),
+    active: active ?? fixed(compilePolicy({ permissions: {}, roles: {}, bindings: [] }, runtime.compileCondition)),
     shadow: harmless(() => source(config.shadow ?? {}, config.shadow_file, 'shadow_file'), runtime),
   }
 }

@@ -19,7 +19,7 @@ export const rbacStage: StageDefinition<RbacConfig> = { name: 'rbac', prepare: p
 
 /** @throws Error naming every fault of the policy */
 function prepareRbac(config: RbacConfig, runtime: Runtime, route: string): Stage {
-  const policies = policiesOf(config, runtime)
+  const policies = policiesOf(config, runtime, route)
   const switchedOff = new Set<string>(config.switched_off ?? [])
   const resolve = directoryOf(config, runtime)
   const decisionPoint = decisionPointOf(config, runtime)

@@ -1,7 +1,7 @@
 /**
- * Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. So is
- * `initialize`, whose answer says which session is this caller's. Where tools are pinned, a definition that nobody has
- * approved is withheld.
+ * Which part of a list may they see? Lists are asked for here, trimmed with the decision function, and answered. So are
+ * `initialize`, whose answer says which session is this caller's, and `server/discover`: neither offers what is switched
+ * off. Where tools are pinned, a definition that nobody has approved is withheld.
  */
 import { createHash } from 'node:crypto'
 import { newId } from '../../adapters/clock.ts'
@@ -15,15 +15,16 @@ import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import type { Call } from '../../lib/context/call.ts'
 import { denialAnswer } from '../../lib/context/denial.ts'
 import type { Port, Stage, StageEnd } from '../../lib/context/stage.ts'
-import { opensSession } from '../../lib/context/may-open.ts'
-import { withoutMembers } from '../../lib/mcp/edit-message.ts'
+import { isExchanged, opensSession } from '../../lib/context/may-open.ts'
 import { isNameable, type Target } from '../../lib/mcp/methods.ts'
 import { isSessionId } from '../../lib/mcp/session-id.ts'
 import { replaceId } from '../../lib/mcp/replace-id.ts'
 import { type ListAnswer, readAnswer } from '../../lib/mcp/read-answer.ts'
-import { takenFrom, tasksExtension } from '../../lib/mcp/trim-capabilities.ts'
+import { trimOffer, withoutSwitchedOff } from '../../lib/mcp/trim-capabilities.ts'
 import { type ListEntry, type ListKind, trimList } from '../../lib/mcp/trim-list.ts'
+import type { IsGone } from '../../lib/mcp/trim-schema.ts'
 import { type Circumstances, decide, type DenialReason, type Grants, type Verdict } from '../../lib/policy/decide.ts'
+import type { ArgumentEdits } from '../../lib/policy/policy.ts'
 import { ownerOf } from '../oauth/credential.ts'
 import type { ToolsFilterConfig } from './schema.ts'
 
@@ -45,9 +46,8 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime, route: 
     if (message?.kind === 'stream' && pins?.mode === 'enforce') {
       return { refuse: { why: 'unreadable', refusal: { why: 'verb_not_allowed', verb: 'GET' } } }
     }
-    const isList = target?.kind === 'list'
-    if (!(isList || opensSession(target)) || call.exchangeOf !== undefined) return undefined
-    if ((isList && target.of === 'tasks') || message?.kind !== 'request') {
+    if (!isExchanged(target) || call.exchangeOf !== undefined) return undefined
+    if ((target?.kind === 'list' && target.of === 'tasks') || message?.kind !== 'request') {
       return { refuse: { why: 'list_unreadable', because: 'this kind of list is not trimmed' } }
     }
     if (call.admission === undefined || call.decision?.verdict.allow !== true) {
@@ -55,22 +55,27 @@ function prepareToolsFilter(config: ToolsFilterConfig, runtime: Runtime, route: 
     }
     const asked = await askUpstream(call, port, config, runtime)
     if ('because' in asked) return { refuse: { why: 'upstream_unreachable', because: asked.because } }
-    // What is no answer passes as its status alone: 404 tells a client its session is gone, 401 and 403 were ours to say.
-    if (asked.status < 200 || asked.status > 299) return { answer: errorStatus(asked.status, message.idRaw) }
-    const answer = readAnswer({
-      status: asked.status,
-      contentType: asked.headers['content-type'],
-      contentEncoding: asked.headers['content-encoding'],
-      body: asked.body,
-      idRaw: asked.idRaw,
-    })
+    if (asked.status < 200 || asked.status > 299) return { answer: failed(asked, message) }
+    const answer = read(asked)
     if (!answer.ok) return { refuse: { why: 'list_unreadable', because: answer.refusal.why } }
     if (answer.kind === 'error') return { answer: json(replaceId(answer.bytes, message.idRaw, answer.node)) }
-    return isList
-      ? trimmed(call, message, target.of as ListKind, answer, { config, pins })
-      : bound(call, message.idRaw, answer, asked.headers['mcp-session-id'], runtime)
+    if (target?.kind === 'list') return trimmed(call, message, target.of as ListKind, answer, { config, pins })
+    const limits = { era: message.era, idRaw: message.idRaw, maxTtlMs: config.max_ttl_ms }
+    const offer = trimOffer(answer, call.switchedOff ?? new Set(), limits)
+    if (!offer.ok) return { refuse: { why: 'list_unreadable', because: offer.refusal.why } }
+    const plain = json(offer.bytes)
+    return opensSession(target) ? bound(call, plain, asked.headers['mcp-session-id'], runtime) : { answer: plain }
   }
 }
+
+const read = ({ status, headers, body, idRaw }: Asked): ReturnType<typeof readAnswer> =>
+  readAnswer({
+    status,
+    contentType: headers['content-type'],
+    contentEncoding: headers['content-encoding'],
+    body,
+    idRaw,
+  })
 
 function pinsOf(config: ToolsFilterConfig, runtime: Runtime, route: string): RoutePins | undefined {
   const { mode, file } = config.pins ?? { mode: 'off' }
@@ -119,7 +124,10 @@ async function askUpstream(
   // An id of our own: servers route answers by it, and a second request under the client's id would get this list.
   const idRaw = JSON.stringify(`kmcp-${newId()}`)
   const asked = replaceId(await port.body(), idRaw)
-  const body = opensSession(call.target) ? offering(asked, 'client', call) : asked
+  // Later messages say in another place what the client can do, and each of them does: the last stage sees to it.
+  const body = opensSession(call.target)
+    ? withoutSwitchedOff(asked, ['params', 'capabilities'], 'client', call.switchedOff ?? new Set())
+    : asked
   const base = config.loopback_url ?? (await ownAddress(port))
   const pass = runtime.passes.issue(call, createHash('sha256').update(body).digest('hex'))
   try {
@@ -159,7 +167,7 @@ async function trimmed(
   const judged: JudgedDefinition[] = []
   const reasons: Record<string, number> = {}
   const refusedOutside = await outsideNos(call, answer, of, grants, limits)
-  const keep = (entry: ListEntry): boolean => {
+  const keep: Parameters<typeof trimList>[2] = (entry) => {
     const definition = of === 'tools' ? pins?.judge({ name: entry.name ?? '', node: entry.node }) : undefined
     if (definition) judged.push(definition)
     // What counts is the definition in this list, whatever was in the one before.
@@ -169,7 +177,8 @@ async function trimmed(
     const no = own.allow ? refusedOutside.get(nameOf(target)) : undefined
     const verdict = no ? ({ allow: false, reason: no, rulesTried: [] } as const) : own
     if (!verdict.allow) reasons[verdict.reason] = (reasons[verdict.reason] ?? 0) + 1
-    return verdict.allow && isNameable(nameOf(target), 'name' in target ? 'name' : 'uri')
+    if (!verdict.allow || !isNameable(nameOf(target), 'name' in target ? 'name' : 'uri')) return false
+    return verdict.edits ? { isGone: goneIn(verdict.edits) } : true
   }
   const list = trimList(answer, of, keep, limits)
   if (!list.ok) return { refuse: { why: 'list_unreadable', because: list.refusal.why } }
@@ -218,12 +227,10 @@ const nameOf = (target: Target): string =>
 /** The session the server opened, noted as this caller's before they learn of it. */
 async function bound(
   call: Call,
-  idRaw: string,
-  answer: Result,
+  plain: Answer,
   session: string | string[] | undefined,
   runtime: Runtime,
 ): Promise<StageEnd> {
-  const plain = json(offering(replaceId(answer.bytes, idRaw, answer.node), 'server', call))
   if (session === undefined) return { answer: plain }
   if (typeof session !== 'string' || !isSessionId(session)) {
     return { refuse: { why: 'list_unreadable', because: 'session_id' } }
@@ -243,11 +250,10 @@ async function bound(
   return withSession
 }
 
-/** A handshake without the capabilities that are switched off: neither side tries what would be refused. */
-function offering(message: Uint8Array, side: 'client' | 'server', call: Call): Uint8Array {
-  const path = side === 'client' ? ['params', 'capabilities'] : ['result', 'capabilities']
-  const offered = withoutMembers(message, path, takenFrom(side, call.switchedOff ?? new Set()))
-  return withoutMembers(offered, [...path, 'extensions'], new Set([tasksExtension]))
+/** Arguments are removed in whatever case they come, and forced under the very name. */
+function goneIn({ force, remove }: ArgumentEdits): IsGone {
+  const removed = new Set(remove.map((name) => name.toLowerCase()))
+  return (argument) => Object.hasOwn(force, argument) || removed.has(argument.toLowerCase())
 }
 
 /** What a call of this entry would reach: the list shows what a call is allowed. */
@@ -266,7 +272,19 @@ function entryTarget(of: ListKind, entry: ListEntry): Target {
 
 const json = (body: Uint8Array): Answer => ({ status: 200, headers: { 'content-type': 'application/json' }, body })
 
-function errorStatus(status: number, idRaw: string): Answer {
+/**
+ * An answer that is none. In 2026-07-28 errors come with a status of their own (404 and -32601, 400 and -32022), by which a
+ * client learns what to try next: those pass as they are. Of any other only the status passes: 404 tells a legacy client
+ * that its session is gone; 401 and 403 were ours to say.
+ */
+function failed(asked: Asked, { era, idRaw }: { readonly era: 'legacy' | 'modern'; readonly idRaw: string }): Answer {
+  const isTold = era === 'modern' && (asked.status === 400 || asked.status === 404)
+  const told = isTold ? read({ ...asked, status: 200 }) : undefined
+  if (told?.ok && told.kind === 'error') {
+    return { ...json(replaceId(told.bytes, idRaw, told.node)), status: asked.status }
+  }
+  const status = asked.status >= 400 ? asked.status : 502
+  if (era === 'modern' && status === 404) return errorAnswer(404, { code: -32601, message: 'method not found' }, idRaw)
   const message = status === 404 ? 'session not found' : 'the server did not answer as it should'
-  return errorAnswer(status >= 400 ? status : 502, { code: status === 404 ? -32001 : -31502, message }, idRaw)
+  return errorAnswer(status, { code: status === 404 ? -32001 : -31502, message }, idRaw)
 }

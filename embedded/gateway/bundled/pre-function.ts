@@ -1,19 +1,28 @@
 /**
- * Kong's `pre-function`, for the suite's response tap only: Lua cannot run here, so the tap is known by its first line and done natively.
+ * Kong's `pre-function`, as far as a response tap needs it: Lua in `body_filter` and `log`.
  *
- * The tap counts the bytes of the response's body and keeps the last of them, and adds both to the log. Source of the plugin:
- * Kong 3.9.3 `kong/plugins/pre-function`.
+ * Source: Kong 3.9.3 `kong/plugins/pre-function`.
  */
-import type { RequestState } from '../request-state.ts'
+import { unknownNames } from '../lua/environment.ts'
+import { LuaSandbox } from '../lua/lua-sandbox.ts'
+import type { Snippet } from '../lua/lua-sandbox.ts'
 import type { BundledPlugin } from './index.ts'
 
-/** The first line of the tap's Lua. */
-const marker = '-- kong-mcp-suite: response tap v1'
-const maxTailBytes = 4096
 const phases = ['certificate', 'rewrite', 'access', 'header_filter', 'body_filter', 'log']
+const run = new Set(['body_filter', 'log'])
+const elsewhere = 'remove it, or run this file on a real Kong'
 
 export function preFunction(): BundledPlugin {
-  const taps = new WeakMap<RequestState, { bytes: number; tail: Buffer }>()
+  // Made for the first Lua there is: none, and nothing is loaded.
+  let made: LuaSandbox | undefined
+  const sandbox = (): LuaSandbox => (made ??= new LuaSandbox())
+  const compiled = new WeakMap<object, Snippet[]>()
+  /** One list of texts of one configuration; compiled once, its local variables stay. */
+  const snippets = (texts: readonly string[]): readonly Snippet[] => {
+    let known = compiled.get(texts)
+    if (!known) compiled.set(texts, (known = texts.map((text) => sandbox().compile(text))))
+    return known
+  }
   return {
     name: 'pre-function',
     priority: 1000000,
@@ -25,26 +34,28 @@ export function preFunction(): BundledPlugin {
       check(config) {
         const texts = phases.flatMap((phase) => (config[phase] as string[]).map((text) => ({ phase, text })))
         if (texts.length === 0) return [`at least one of these fields must be non-empty: ${phases.join(', ')}`]
-        return texts
-          .filter(({ text }) => text.trimStart().split('\n', 1)[0]?.trimEnd() !== marker)
-          .map(
-            ({ phase }) =>
-              `${phase}: the embedded gateway runs no Lua but the suite's response tap (first line \`${marker}\`): remove it, or run this file on a real Kong`,
-          )
+        return texts.flatMap(({ phase, text }) => faultsOf(phase, text, sandbox))
       },
     },
-    bodyFilter(state, _use, chunk) {
-      const tap = taps.get(state) ?? { bytes: 0, tail: Buffer.alloc(0) }
-      tap.bytes += chunk.length
-      tap.tail = (chunk.length >= maxTailBytes ? chunk : Buffer.concat([tap.tail, chunk])).subarray(-maxTailBytes)
-      taps.set(state, tap)
+    bodyFilter(state, { config }, chunk, isLast) {
+      for (const snippet of snippets(config['body_filter'] as string[])) snippet({ state, chunk, isLast })
     },
-    log(state) {
-      const tap = taps.get(state)
-      state.serializeValues.push(
-        ['mcp.response_bytes', tap?.bytes ?? 0],
-        ['mcp.response_tail', tap?.tail.toString('base64') ?? ''],
-      )
+    log(state, { config }) {
+      for (const snippet of snippets(config['log'] as string[])) snippet({ state })
     },
+  }
+}
+
+function faultsOf(phase: string, text: string, sandbox: () => LuaSandbox): string[] {
+  if (!run.has(phase)) return [`${phase}: the embedded gateway runs Lua in body_filter and log only: ${elsewhere}`]
+  const unknown = unknownNames(text)
+  if (unknown.length > 0) {
+    return unknown.map((name) => `${phase}: the embedded gateway has no \`${name}\` for Lua: ${elsewhere}`)
+  }
+  try {
+    sandbox().compile(text)
+    return []
+  } catch (error) {
+    return [`${phase}: error parsing pre-function: ${error instanceof Error ? error.message : String(error)}`]
   }
 }

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readPolicies } from '../../../cli/read-policies.ts'
-import { kmcp } from './run-kmcp.ts'
+import { readTools } from '../../../cli/read-tools.ts'
+import { startJira } from '../../../embedded/upstreams/jira/start-jira.ts'
+import { definitionDigest } from '../../../lib/policy/pins.ts'
+import { openClient } from '../../support/open-client.ts'
+import { kmcp, root } from './run-kmcp.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -233,5 +237,137 @@ describe('kmcp policy check of a kong.yml', () => {
   it('refuses a file without any policy', async () => {
     const { faults } = await readPolicies(await write('kong.yml', "_format_version: '3.0'\n"))
     expect(faults).toMatchObject([{ message: 'no plugin here has a policy: mcp-rbac or mcp-gateway' }])
+  })
+})
+
+describe('kmcp policy check beside lists of tools', () => {
+  const listed = (...tools: [name: string, ...args: string[]][]): object => ({
+    tools: tools.map(([name, ...args]) => ({
+      name,
+      inputSchema: { type: 'object', properties: Object.fromEntries(args.map((one) => [one, { type: 'string' }])) },
+    })),
+  })
+  const jira = listed(['create_issue', 'project'], ['get_issue', 'key'])
+  const rules = `permissions:
+  jira:write:
+    tools: [create_issue, get_isue]
+    when: args.projct == "OPS"
+    force: { team: x }
+roles: { writer: ['jira:write'] }
+bindings: [{ claim: groups, value: writers, role: writer }]
+`
+  const lines = (out: string): string[] => out.split('\n').filter((line) => line.startsWith(folder))
+
+  it.each<[note: string, list: (result: object) => string]>([
+    ['a result', (result) => JSON.stringify(result)],
+    ['a message', (result) => JSON.stringify({ jsonrpc: '2.0', id: 1, result })],
+    ['a bare list', (result) => JSON.stringify((result as { tools: unknown }).tools)],
+  ])('reads %s', async (_note, list) => {
+    const file = await write('rules.yml', rules.replace('get_isue', 'get_issue'))
+    const tools = await write('tools.json', list(jira))
+    const { code, out } = await kmcp(['policy', 'check', '--tools', tools, file])
+    expect([code, lines(out).slice(0, 2)]).toEqual([
+      1,
+      [
+        `${file}:4: permission \`jira:write\`: condition \`args.projct == "OPS"\`: 1:5: \`args.projct\` is in no tool this rule is for; \`create_issue\` takes \`project\``,
+        `${file}:5: permission \`jira:write\`: \`force\`: \`team\` is an argument of no tool this rule is for; \`get_issue\` takes \`key\``,
+      ],
+    ])
+    expect(out).toMatch(/\n2 faults\n$/)
+    expect((await kmcp(['policy', 'check', file])).code).toBe(0)
+  })
+
+  it('warns of tools no list has, and ends with 0', async () => {
+    const file = await write('rules.yml', sound.replace('[get_issue]', '[get_isue]'))
+    const tools = await write('tools.json', JSON.stringify(jira))
+    const { code, out } = await kmcp(['policy', 'check', file, '--tools', tools])
+    expect(lines(out)[0]).toBe(
+      `${file}:2: warning: permission \`jira:read\`: no list has a tool \`get_isue\`; the nearest is \`get_issue\``,
+    )
+    expect([code, out]).toEqual([0, expect.stringMatching(/\nno faults, 1 warning\n$/)])
+  })
+
+  it('takes several lists, of one server each or page by page', async () => {
+    const file = await write('rules.yml', sound.replace('[get_issue]', '[get_issue, create_issue]'))
+    const first = await write('1.json', JSON.stringify({ ...listed(['get_issue', 'key']), nextCursor: '2' }))
+    const second = await write('2.json', JSON.stringify(listed(['create_issue', 'project'])))
+    const { out } = await kmcp(['policy', 'check', file, '--tools', first, '--tools', second])
+    expect(out).toMatch(/\nno faults\n$/)
+    expect(out).toContain(`note: ${first} goes on (\`nextCursor\`)`)
+    expect((await kmcp(['policy', 'check', file, '--tools', first])).out).toMatch(/no faults, 1 warning/)
+  })
+
+  it('compares a route with its own list', async () => {
+    const file = await write('kong.yml', kong(rules.replace(', get_isue', '').replace(/    force.*\n/, '')))
+    const own = await write('jira.json', JSON.stringify(jira))
+    const other = await write('other.json', JSON.stringify(listed(['create_issue', 'projct'])))
+    const check = (...lists: string[]) => kmcp(['policy', 'check', file, ...lists.flatMap((list) => ['--tools', list])])
+    expect((await check(`jira=${own}`)).out).toMatch(/kong\.yml:13: permission .*`args\.projct`/)
+    expect((await check(other)).code).toBe(0)
+    expect((await check(own, other)).code).toBe(0)
+    const elsewhere = await check(`jira-prod=${other}`)
+    expect([elsewhere.code, elsewhere.out]).toEqual([0, expect.not.stringContaining('note: there is no list')])
+    const unknown = await check(`jra=${own}`)
+    expect([unknown.code, unknown.err]).toEqual([
+      2,
+      expect.stringContaining('no policy of a route `jra`; there are jira'),
+    ])
+  })
+
+  it('says which policies no list is of', async () => {
+    const two = kong(
+      'policy_file: jira.yml',
+      '        plugins:\n          - { name: mcp-rbac, config: { policy_file: jira.yml } }\n',
+    )
+    await write('jira.yml', sound)
+    const file = await write('kong.yml', two)
+    const own = await write('tools.json', JSON.stringify(jira))
+    const { code, out } = await kmcp(['policy', 'check', file, '--tools', `jira=${own}`])
+    expect(code).toBe(0)
+    expect(out).toMatch(/route `other`:.*\n {2}note: there is no list of its tools: arguments are not checked/)
+    expect(out).not.toMatch(/route `jira`:.*\n {2}note/)
+  })
+
+  it('reads the definitions that were approved, where tools are pinned', async () => {
+    const definition = (listed(['create_issue', 'project']) as { tools: object[] }).tools[0] as never
+    const sha256 = definitionDigest(definition)
+    const pins = await write(
+      'jira.pins.yml',
+      `tools:\n  create_issue: { sha256: ${sha256}, approved_by: ann, approved_at: 2026-11-25T08:00:00Z }\n`,
+    )
+    const seen = { event: 'seen', at: '2026-11-25T08:00:00Z', tool: 'create_issue', sha256, definition }
+    await write('jira.pins.yml.seen.jsonl', `${JSON.stringify(seen)}\n`)
+    const file = await write('rules.yml', rules.replace(', get_isue', '').replace(/    force.*\n/, ''))
+    const { code, out } = await kmcp(['policy', 'check', file, '--tools', pins])
+    expect([code, out]).toEqual([1, expect.stringContaining('`create_issue` takes `project`')])
+    await write('jira.pins.yml.seen.jsonl', '')
+    expect((await kmcp(['policy', 'check', file, '--tools', pins])).out).toMatch(
+      /warning: .*may take more than it lists/,
+    )
+  })
+
+  it.each<[note: string, text: string | undefined, says: RegExp]>([
+    ['no file', undefined, /cannot be read/],
+    ['an error', '{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x"}}', /no answer to tools\/list/],
+    ['a tool without a name', '{"tools":[{"name":"a"},{}]}', /no answer to tools\/list/],
+    ['torn JSON', '{"tools":[', /no answer to tools\/list/],
+  ])('ends with 2 for %s', async (_note, text, says) => {
+    const file = await write('rules.yml', sound)
+    const list = text === undefined ? join(folder, 'nowhere.json') : await write('bad.json', text)
+    const { code, err } = await kmcp(['policy', 'check', file, '--tools', list])
+    expect([code, err]).toEqual([2, expect.stringMatching(says)])
+  })
+
+  it("knows the example server's tools as it lists them", async () => {
+    const server = await startJira({ host: '127.0.0.1', port: 0, onDefect: () => undefined })
+    try {
+      const client = await openClient('client 2.x, 2026-07-28', server.url)
+      const { tools } = await client.raw.listTools()
+      await client.close()
+      const saved = await readTools(join(root, 'kong', 'policies', 'jira.tools.json'))
+      expect(saved.tools).toEqual(tools.map(({ name, inputSchema }) => ({ name, inputSchema })))
+    } finally {
+      await server.close()
+    }
   })
 })

@@ -315,30 +315,126 @@ describe('cors', () => {
 })
 
 describe('pre-function', () => {
-  it.each([
-    { note: 'an answer of an upstream', path: '/', bytes: 20_000, tail: 'b'.repeat(4096) },
-    { note: 'an answer of a plugin', path: '/exit', bytes: 5, tail: 'hello' },
-  ])('taps $note', async ({ path, bytes, tail }) => {
-    let log: { mcp?: { response_bytes?: number; response_tail?: string } } | undefined
+  /** What the logger saw of a request through this Lua. */
+  async function logOf(
+    lua: { body_filter?: string; log?: string },
+    path = '/',
+    method = 'GET',
+  ): Promise<{ mcp?: unknown; shared?: unknown; world: World; body: string }> {
+    let log: { mcp?: unknown } | undefined
+    let shared: unknown
     const logger: TestPlugin = {
       name: 'logger',
       access: async (kong) => {
         if ((await kong.getVar('uri')) === '/exit') await kong.exit(200, 'hello')
       },
-      log: async (kong) => void (log = JSON.parse(String((await kong.call('kong.log.serialize'))['v'])) as typeof log),
+      log: async (kong) => {
+        shared = (await kong.call('kong.ctx.shared.get', { v: 'from_lua' }))['string_value']
+        log = JSON.parse(String((await kong.call('kong.log.serialize'))['v'])) as typeof log
+      },
     }
-    const upstream = await startUpstream((_request, response) => {
-      response.write('a'.repeat(10_000))
-      response.end('b'.repeat(10_000))
+    const upstream = await startUpstream((request, response) => {
+      if (request.url === '/204') {
+        response.writeHead(204).end()
+        return
+      }
+      response.writeHead(200, { 'content-type': 'text/x', 'x-two': ['1', '2'] })
+      response.write(Buffer.from([0xff, 0x00]))
+      setTimeout(() => response.end('bb'), 20)
     })
-    const tap = `body_filter: ["-- kong-mcp-suite: response tap v1\\nlocal x"], log: ["-- kong-mcp-suite: response tap v1\\nlocal y"]`
+    const config = JSON.stringify(Object.fromEntries(Object.entries(lua).map(([phase, text]) => [phase, [text]])))
     const world = await startWorld(
-      `services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: pre-function, config: { ${tap} } }, { name: logger }]`,
+      `services: [{ url: 'http://127.0.0.1:${upstream.port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: pre-function, config: ${config} }, { name: logger }]`,
       [logger],
     )
-    await ask(world.url, path)
+    const { body } = await ask(world.url, path, { method })
     await eventually(() => log !== undefined)
-    expect(log?.mcp?.response_bytes).toBe(bytes)
-    expect(Buffer.from(log?.mcp?.response_tail ?? '', 'base64').toString()).toBe(tail)
+    return { mcp: log?.mcp, shared, world, body }
+  }
+
+  const trace = {
+    body_filter: `
+      local runs = 0 -- lives as long as the configuration
+      return function()
+        runs = runs + 1
+        local p = kong.ctx.plugin
+        local two = ngx.header["X-Two"]
+        p.seen = (p.seen or "") .. "[" .. ngx.encode_base64(ngx.arg[1]) .. " " .. tostring(ngx.arg[2]) .. "]"
+        p.type, p.two = ngx.header.content_type, type(two) == "table" and two[2] or nil
+      end`,
+    log: `
+      kong.ctx.shared.from_lua = "kept"
+      kong.log.set_serialize_value("mcp.x", { seen = kong.ctx.plugin.seen, type = kong.ctx.plugin.type, two = kong.ctx.plugin.two })`,
+  }
+
+  it.each([
+    {
+      note: 'a proxied answer, part by part, and an empty part at its end',
+      path: '/',
+      x: { seen: '[/wA= false][YmI= false][ true]', type: 'text/x', two: '2' },
+    },
+    { note: 'an answer of a plugin', path: '/exit', x: { seen: '[aGVsbG8= false][ true]' } },
+    { note: 'an answer without a body', path: '/204', x: { seen: '[ true]' } },
+    { note: 'nothing of an answer to HEAD', path: '/', method: 'HEAD', x: {} },
+  ])('shows Lua $note', async ({ path, method, x }) => {
+    const { mcp, shared } = await logOf(trace, path, method)
+    expect(mcp).toEqual({ x })
+    expect(shared).toBe('kept')
+  })
+
+  it('keeps its variables from one request to the next, and ctx.plugin for one request', async () => {
+    const seen: unknown[] = []
+    const logger: TestPlugin = {
+      name: 'logger',
+      log: async (kong) => void seen.push(JSON.parse(String((await kong.call('kong.log.serialize'))['v'])).mcp),
+    }
+    const { port } = await startUpstream()
+    const lua = {
+      body_filter: ['local n = 0; return function() n = n + 1; kong.ctx.plugin[n] = "seen"; kong.ctx.plugin.n = n end'],
+      log: ['kong.log.set_serialize_value("mcp", { n = kong.ctx.plugin.n, first = kong.ctx.plugin[1] })'],
+    }
+    const world = await startWorld(
+      `services: [{ url: 'http://127.0.0.1:${port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: pre-function, config: ${JSON.stringify(lua)} }, { name: logger }]`,
+      [logger],
+    )
+    await ask(world.url, '/')
+    await ask(world.url, '/')
+    await eventually(() => seen.length === 2)
+    // Each answer is one part and the end.
+    expect(seen).toEqual([{ n: 2, first: 'seen' }, { n: 4 }])
+  })
+
+  it('breaks the answer off where a body filter fails, and logs why', async () => {
+    const { port } = await startUpstream()
+    const world = await startWorld(
+      `services: [{ url: 'http://127.0.0.1:${port}', routes: [{ paths: [/] }] }]\nplugins: [{ name: pre-function, config: { body_filter: ['error("a defect")'] } }]`,
+    )
+    await expect(ask(world.url, '/')).rejects.toThrow()
+    expect(world.log.join('\n')).toMatch(/\[error\] pre-function:1: a defect/)
+  })
+
+  it.each([
+    { note: 'a PDK function', lua: { log: 'kong.client.get_ip()' }, fault: /has no `kong\.client\.get_ip` for Lua/ },
+    { note: 'an ngx function', lua: { body_filter: 'local t = ngx . timer.at' }, fault: /has no `ngx\.timer\.at`/ },
+    { note: 'a phase', lua: { access: 'return 1' }, fault: /access: .*in body_filter and log only/ },
+    { note: 'what is no Lua', lua: { log: 'local = 1' }, fault: /error parsing pre-function: .*:1:/ },
+  ])('refuses $note by name', async ({ lua, fault }) => {
+    await expect(
+      startWorld(
+        `plugins: [{ name: pre-function, config: ${JSON.stringify(Object.fromEntries(Object.entries(lua).map(([k, v]) => [k, [v]])))} }]`,
+      ),
+    ).rejects.toThrow(fault)
+  })
+
+  it.each([
+    { note: 'another name', lua: 'local n = ngx; return n.now()', fault: 'ngx.now' },
+    { note: 'io', lua: 'return io', fault: 'no `io`' },
+    { note: 'require', lua: 'require("cjson")', fault: 'no `require`' },
+    { note: 'a change of the answer', lua: 'ngx.arg[1] = "x"', fault: 'ngx.arg.1 = …' },
+  ])('refuses $note when it is asked for', async ({ lua, fault }) => {
+    const { mcp } = await logOf({
+      log: `local ok, why = pcall(function() ${lua} end); kong.log.set_serialize_value("mcp.why", ok and "allowed" or why)`,
+    })
+    expect(mcp).toEqual({ why: expect.stringContaining(fault) as string })
   })
 })

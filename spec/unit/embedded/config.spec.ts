@@ -252,9 +252,9 @@ describe('the embedded gateway refuses by name what it would not honour', () => 
       fault: /^plugins\[0\]\.config: policy: the embedded gateway counts locally only/,
     },
     {
-      note: 'Lua of anybody else',
+      note: 'Lua in another phase',
       yml: 'plugins: [{ name: pre-function, config: { access: ["return 1"] } }]',
-      fault: /^plugins\[0\]\.config: access: the embedded gateway runs no Lua/,
+      fault: /^plugins\[0\]\.config: access: the embedded gateway runs Lua in body_filter and log only/,
     },
   ])('$note', async ({ yml, fault }) => {
     expect(await faultsOf(yml)).toEqual([expect.stringMatching(fault)])

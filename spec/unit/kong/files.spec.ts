@@ -1,6 +1,7 @@
 /** What can be checked of the image and the compose file without a Docker engine. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -22,6 +23,24 @@ describe('kong/Dockerfile', () => {
     const copied = read('kong', 'Dockerfile')
     for (const folder of ['adapters', 'lib', 'stages', 'plugins', 'pluginserver'])
       expect(copied).toContain(`COPY ${folder} ${folder}`)
+  })
+
+  it('has a `kmcp` that runs with what the image has', () => {
+    const image = mkdtempSync(join(tmpdir(), 'kmcp-image-'))
+    try {
+      const stage = /AS production$([\s\S]*?)^FROM/m.exec(read('kong', 'Dockerfile'))?.[1] ?? ''
+      const folders = [...stage.matchAll(/^COPY (\w+) \1$/gm)].map((match) => match[1] ?? '')
+      for (const folder of folders) cpSync(join(root, folder), join(image, folder), { recursive: true })
+      cpSync(join(root, 'package.json'), join(image, 'package.json'))
+      symlinkSync(join(root, 'node_modules'), join(image, 'node_modules'))
+      const help = execFileSync(process.execPath, [join(image, 'bin', 'kmcp.js'), 'help'], { encoding: 'utf8' })
+      expect(help).toContain('kmcp audit ship')
+      // What it imports is there without the packages of development.
+      const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> }
+      expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(['ajv', 'yaml', 'pino']))
+    } finally {
+      rmSync(image, { recursive: true, force: true })
+    }
   })
 })
 

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { type Call, stageNames } from '../../../../lib/context/call.ts'
+import type { Target } from '../../../../lib/mcp/methods.ts'
 import { grantsOf } from '../../../../lib/policy/decide.ts'
 import { compilePolicy } from '../../../../lib/policy/policy.ts'
 import { principalOf } from '../../../support/principal-of.ts'
-import { mayOpen, missingToOpen } from '../../../../lib/context/may-open.ts'
+import { isExchanged, mayOpen, missingToOpen } from '../../../../lib/context/may-open.ts'
 
 const complete = (): Call => ({
   id: 'c',
@@ -51,6 +52,11 @@ describe('mayOpen', () => {
       (call) => (call.target = { kind: 'session', method: 'initialize' }),
       'session_bound',
     ],
+    [
+      'a discovery on its first way through',
+      (call) => (call.target = { kind: 'session', method: 'server/discover' }),
+      'offer_trimmed',
+    ],
     ['a stage too few', (call) => call.stages.pop(), 'stages'],
     ['stages in another order', (call) => call.stages.reverse(), 'stages'],
   ])('stays closed with %s', (_note, change, missing) => {
@@ -60,9 +66,20 @@ describe('mayOpen', () => {
     expect(mayOpen(call)).toBe(false)
   })
 
-  it('opens for a list only as the exchange of an outer call', () => {
-    const call = { ...complete(), target: { kind: 'list', of: 'tools' } as const }
-    expect(mayOpen(call)).toBe(false)
+  it.each<Target>([
+    { kind: 'list', of: 'tools' },
+    { kind: 'session', method: 'initialize' },
+    { kind: 'session', method: 'server/discover' },
+  ])('opens for $kind $method only as the exchange of an outer call', (target) => {
+    const call = { ...complete(), target }
+    expect([isExchanged(target), mayOpen(call)]).toEqual([true, false])
     expect(mayOpen({ ...call, exchangeOf: 'outer' })).toBe(true)
+  })
+
+  it.each<Target>([
+    { kind: 'session', method: 'ping' },
+    { kind: 'tool', name: 'initialize' },
+  ])('opens for $kind at once', (target) => {
+    expect([isExchanged(target), mayOpen({ ...complete(), target })]).toEqual([false, true])
   })
 })

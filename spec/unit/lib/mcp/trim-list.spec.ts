@@ -223,3 +223,73 @@ describe('a list the gateway does not understand', () => {
     expect(trimmed.ok ? 'ok' : trimmed.refusal.why).toBe(is)
   })
 })
+
+describe('arguments the reader cannot give', () => {
+  const gone = (schema: string, ...names: string[]): string => {
+    const tool = `{"name":"a", "inputSchema" : ${schema},"n":1.0}`
+    const body = Buffer.from(`{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"x"}, ${tool} ,{"name":"y"}]}}`)
+    const answer = readAnswer({ status: 200, contentType: 'application/json', body, idRaw: '7' })
+    if (!answer.ok || answer.kind !== 'result') throw new Error('not read')
+    const keep = ({ name }: ListEntry): boolean | { isGone: (argument: string) => boolean } =>
+      name === 'a' ? { isGone: (argument) => names.includes(argument) } : name === 'y'
+    const result = resultOf(trimList(answer, 'tools', keep, options))
+    expect(() => JSON.parse(result) as unknown).not.toThrow()
+    expect(result).toMatch(/^\{"tools":\[\{"name":"a", "inputSchema" : .*,"n":1\.0\} ,\{"name":"y"\}\]\}$/s)
+    return result.slice('{"tools":[{"name":"a", "inputSchema" : '.length, -',"n":1.0} ,{"name":"y"}]}'.length)
+  }
+  const schema =
+    '{ "type":"object", "properties":{ "p" : {"type":"string"}, "q":{"x":[1e2]} ,"r":{}},"required":[ "p","q" ], "x-more":1.50}'
+
+  it.each<[note: string, names: string[], is: string]>([
+    ['none', ['z'], schema],
+    [
+      'the first',
+      ['p'],
+      '{ "type":"object", "properties":{ "q":{"x":[1e2]} ,"r":{}},"required":[ "q" ], "x-more":1.50}',
+    ],
+    [
+      'one in the middle',
+      ['q'],
+      '{ "type":"object", "properties":{ "p" : {"type":"string"} ,"r":{}},"required":[ "p" ], "x-more":1.50}',
+    ],
+    [
+      'the last',
+      ['r'],
+      '{ "type":"object", "properties":{ "p" : {"type":"string"}, "q":{"x":[1e2]}},"required":[ "p","q" ], "x-more":1.50}',
+    ],
+    ['all of them', ['p', 'q', 'r'], '{ "type":"object", "properties":{},"required":[], "x-more":1.50}'],
+  ])('are taken out of its schema: %s, and every other byte stays', (_note, names, is) => {
+    expect(gone(schema, ...names)).toBe(is)
+  })
+
+  it.each<[note: string, schema: string, is: string]>([
+    [
+      'under an escaped name',
+      '{"properties":{"\\u0070":1,"q":2},"required":["\\u0070"]}',
+      '{"properties":{"q":2},"required":[]}',
+    ],
+    ['without any', '{"type":"object"}', '{"type":"object"}'],
+    ['that is none', '[{"properties":{"p":1}}]', '[{"properties":{"p":1}}]'],
+    [
+      'with properties that are none',
+      '{"properties":["p"],"required":{"p":1}}',
+      '{"properties":["p"],"required":{"p":1}}',
+    ],
+    [
+      'elsewhere',
+      '{"properties":{"q":{"properties":{"p":1}}},"allOf":[{"required":["p"]}]}',
+      '{"properties":{"q":{"properties":{"p":1}}},"allOf":[{"required":["p"]}]}',
+    ],
+  ])('in a schema %s', (_note, text, is) => {
+    expect(gone(text, 'p')).toBe(is)
+  })
+
+  it('are of tools only', () => {
+    const body = Buffer.from(
+      '{"jsonrpc":"2.0","id":7,"result":{"prompts":[{"name":"a","inputSchema":{"properties":{"p":1}}}]}}',
+    )
+    const answer = readAnswer({ status: 200, contentType: 'application/json', body, idRaw: '7' })
+    if (!answer.ok || answer.kind !== 'result') throw new Error('not read')
+    expect(resultOf(trimList(answer, 'prompts', () => ({ isGone: () => true }), options))).toContain('"p":1')
+  })
+})

@@ -140,6 +140,48 @@ describe('decide', () => {
   })
 })
 
+describe('how arguments are changed', () => {
+  const [team, ops] = [{ force: { project: 'TEAM' } }, { force: { project: 'OPS' } }]
+  /** Permissions for one tool, each with what its condition says; `unknown` is what it says before there are arguments. */
+  const edits = (...permissions: [says: 'true' | 'false' | 'unknown', demands: object][]): unknown => {
+    const compiled = compilePolicy(
+      {
+        permissions: Object.fromEntries(
+          permissions.map(([when, demands], at) => [`a:${at}`, { tools: ['x'], when, ...demands }]),
+        ),
+        roles: { r: ['a:*'] },
+        bindings: [{ claim: 'sub', value: 'bob', role: 'r' }],
+      },
+      (expression) => {
+        const evaluate = () => ({ result: expression as 'true' | 'false' | 'unknown' })
+        return { ok: true, condition: { expression, readsArgs: true, evaluate } }
+      },
+    )
+    const now = { areRevocationsStale: false, conditions: {} as never }
+    const verdict = decide(grantsOf(principal({}), compiled), { kind: 'tool', name: 'x' }, now)
+    return verdict.allow ? verdict.edits : verdict.reason
+  }
+
+  it('is what every permission demands that opens it', () => {
+    expect(edits(['true', team], ['true', { remove: ['b', 'a'] }])).toEqual({ ...team, remove: ['a', 'b'] })
+    expect(edits(['true', team], ['false', ops], ['true', {}])).toEqual({ ...team, remove: [] })
+    expect(edits(['true', team], ['true', ops])).toBe('edits_conflict')
+    expect(edits(['true', {}])).toBeUndefined()
+  })
+
+  it('is of an entry of a list what is certain of every call: no argument is hidden that some call may have', () => {
+    expect(edits(['true', team], ['unknown', { remove: ['a'] }])).toEqual({ ...team, remove: [] })
+    expect(edits(['unknown', team], ['unknown', { remove: ['a'] }])).toBeUndefined()
+    // Alone it opens every call there is.
+    expect(edits(['unknown', team], ['false', {}])).toEqual({ ...team, remove: [] })
+  })
+
+  it('hides no entry for a conflict that not every call has', () => {
+    expect(edits(['unknown', team], ['unknown', ops])).toBeUndefined()
+    expect(edits(['true', team], ['unknown', ops])).toEqual({ ...team, remove: [] })
+  })
+})
+
 describe('compilePolicy', () => {
   it('names every fault at once', () => {
     const compile = (): unknown =>

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Json } from '../../../../lib/mcp/message.ts'
 import type { Target } from '../../../../lib/mcp/methods.ts'

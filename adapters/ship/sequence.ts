@@ -1,0 +1,68 @@
+/** Do the records that are sent follow each other by their numbers? */
+import type { ReadRecord } from '../../lib/audit/formats/read-line.ts'
+import type { Cursor } from './cursor.ts'
+import { TrailGap } from './trail-files.ts'
+
+/**
+ * Each start of a plugin server (`boot`) counts its records from 1, over all its files.
+ *
+ * A file that is missing between two shows as a gap between them, and nothing is sent past one. A gap inside of a file is
+ * not something that was left out by sending: it is said and sent as it is, and `kmcp audit verify` judges it.
+ */
+export class Sequence {
+  readonly #last: Map<string, number>
+  #hasBegun: boolean
+
+  private constructor(last: Map<string, number>, hasBegun: boolean) {
+    this.#last = last
+    this.#hasBegun = hasBegun
+  }
+
+  static after(cursor: Cursor | undefined): Sequence {
+    const last = new Map<string, number>()
+    if (cursor?.seq !== undefined) last.set(bootOf(cursor.file, cursor.boot), cursor.seq)
+    return new Sequence(last, cursor !== undefined)
+  }
+
+  copy(): Sequence {
+    return new Sequence(new Map(this.#last), this.#hasBegun)
+  }
+
+  /**
+   * The next record.
+   *
+   * @param at byte of the file where it stands
+   * @returns what is wrong inside of the file; undefined where it follows
+   * @throws TrailGap where records between this file and what was sent before are missing
+   */
+  step(file: string, at: number, record: ReadRecord | undefined): string | undefined {
+    const expected = this.#expected(file, at, record)
+    this.take(file, record)
+    if (expected === undefined || record?.seq === expected) return undefined
+    const found = `${file} has number ${record?.seq ?? 'none'} at byte ${at}, expected ${expected}`
+    if (at > 0) return `${found}: see kmcp audit verify`
+    throw new TrailGap(`${found}: a file between it and what was sent is missing`)
+  }
+
+  take(file: string, record: ReadRecord | undefined): void {
+    this.#hasBegun = true
+    if (record?.seq === undefined) return
+    const boot = bootOf(file, record.boot)
+    // The newest few: a boot that is over does not come back, but for what it wrote late.
+    this.#last.delete(boot)
+    this.#last.set(boot, record.seq)
+    if (this.#last.size > 8) this.#last.delete(this.#last.keys().next().value ?? '')
+  }
+
+  #expected(file: string, at: number, record: ReadRecord | undefined): number | undefined {
+    if (record?.seq === undefined) return undefined
+    const last = this.#last.get(bootOf(file, record.boot))
+    if (last !== undefined) return last + 1
+    // The very first file may be what retention left of a longer trail.
+    return at === 0 && this.#hasBegun ? 1 : undefined
+  }
+}
+
+/** Records from before version 2 do not name their boot; the file's name does. */
+const bootOf = (file: string, boot: string | undefined): string =>
+  boot?.slice(0, 8) ?? /^trail-[^-]*-([0-9a-f]{8})/.exec(file)?.[1] ?? file

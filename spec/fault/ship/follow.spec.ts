@@ -1,0 +1,347 @@
+/** The trail on disk is the spool: what is sent of it, in which order, and what stops the sending. */
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { CursorFile } from '../../../adapters/ship/cursor.ts'
+import { eventually } from '../../support/eventually.ts'
+import { HttpReceiver, ndjson } from '../../support/siem/http-receiver.ts'
+import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
+import { arrived, idsOf, TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
+
+let place: Workplace
+let receiver: HttpReceiver
+let sinks: object[]
+beforeEach(async () => {
+  place = new Workplace()
+  receiver = await new HttpReceiver().start()
+  sinks = [{ name: 'lines', type: 'https', url: `${receiver.url}/in`, ...quick }]
+})
+afterEach(async () => {
+  await receiver.stop()
+  place.remove()
+})
+
+const numbers = (): number[] => ndjson(receiver.got).map(({ seq }) => seq as number)
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+describe('what is sent', () => {
+  it('is every record, in order, over segments and starts, byte for byte', async () => {
+    const first = new TrailOnDisk(place.trail, 1_000)
+    const lines = [...first.append(3)]
+    first.rotate()
+    lines.push(...first.append(2))
+    const second = new TrailOnDisk(place.trail, 2_000)
+    lines.push(...second.append(2))
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, bytes_behind: 0, state: 'idle' } })
+    expect(receiver.got.map(({ body }) => body.toString('utf8')).join('')).toBe(
+      lines.map((line) => `${line}\n`).join(''),
+    )
+    expect(receiver.got[0]?.headers['content-type']).toBe('application/x-ndjson')
+  })
+
+  it('is nothing twice when a shipper starts again', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(5)
+    await shipOnce(place, sinks)
+    await shipOnce(place, sinks)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual(range(1, 7))
+  })
+
+  it('is what comes while it runs: new lines, new segments, a new start', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    const shipper = shipHere(place, sinks)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 2,
+    )
+    trail.append(1)
+    trail.rotate()
+    trail.append(1)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 4,
+    )
+    new TrailOnDisk(place.trail, 2_000).append(1)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 5,
+    )
+    await shipper.stop()
+    expect(numbers()).toEqual([1, 2, 3, 4, 1])
+  })
+
+  it('is not a torn end, until it is whole', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    const line = `${trail.line()}\n`
+    trail.appendRaw(line.slice(0, 40))
+    const shipper = shipHere(place, sinks)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 1,
+    )
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(numbers()).toEqual([1])
+    trail.appendRaw(line.slice(40))
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 2,
+    )
+    await shipper.stop()
+    expect(numbers()).toEqual([1, 2])
+  })
+
+  it('goes past the torn end of a start that died', async () => {
+    const first = new TrailOnDisk(place.trail, 1_000)
+    first.append(1)
+    first.appendRaw('{"v":2,"boot":"')
+    new TrailOnDisk(place.trail, 2_000).append(1)
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, bytes_behind: 0 } })
+    expect(numbers()).toEqual([1, 1])
+  })
+
+  it('is the file of a clock that was set back, too', async () => {
+    const first = new TrailOnDisk(place.trail, 9_000_000)
+    first.append(2)
+    await shipOnce(place, sinks)
+    const second = new TrailOnDisk(place.trail, 1_000)
+    expect(second.file < first.file).toBe(true)
+    const lines = second.append(2)
+    await shipOnce(place, sinks)
+    first.append(1)
+    await shipOnce(place, sinks)
+    expect(arrived(ndjson(receiver.got))).toEqual({
+      first: [
+        ...idsOf([1, 2].map((seq) => ({ boot: first.boot, seq }))),
+        ...idsOf(lines.map((line) => JSON.parse(line))),
+        `${first.boot}:3`,
+      ],
+      repeated: 0,
+    })
+  })
+
+  it('is a record of 64 KiB and more as well', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1, { detail: 'x'.repeat(65_000) })
+    trail.append(1, { detail: 'y'.repeat(3_000_000) })
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, 2, 3])
+  })
+})
+
+describe('a batch', () => {
+  it('is bounded in records and in bytes', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(10)
+    trail.append(4, { detail: 'x'.repeat(3_000) })
+    await shipOnce(place, [{ ...sinks[0], batch: { records: 4, bytes: 8_000, linger_ms: 0 } }])
+    const sizes = receiver.got.map(({ body }) => body.length)
+    expect(numbers()).toEqual(range(1, 14))
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(8_000)
+    expect(Math.max(...receiver.got.map((got) => ndjson([got]).length))).toBe(4)
+  })
+
+  it('waits for more records, but not for long', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    const shipper = shipHere(place, [{ ...sinks[0], batch: { linger_ms: 300 } }])
+    trail.append(1)
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    trail.append(1)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 2,
+    )
+    await shipper.stop()
+    expect(receiver.got).toHaveLength(1)
+  })
+})
+
+describe('nothing is passed over: sending stops, loudly', () => {
+  const blocked = async (why: RegExp): Promise<void> => {
+    const { of, logged } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'blocked', status: { state: 'blocked' } })
+    expect(logged.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      expect.stringMatching(why),
+    ])
+    expect(JSON.parse(place.read('lines.json'))).toMatchObject({
+      state: 'blocked',
+      last_error: { message: expect.stringMatching(why) },
+    })
+  }
+
+  it('when the file under the cursor is gone', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    rmSync(trail.path)
+    new TrailOnDisk(place.trail, 2_000).append(1)
+    await blocked(/the cursor of lines stands at byte \d+ of trail-.*, and the file is gone/)
+    expect(numbers()).toEqual([1, 2])
+  })
+
+  it('when the file under the cursor was cut', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    trail.cut(10)
+    await blocked(/the file ends at \d+: it was cut/)
+  })
+
+  it('when the record before the cursor is another one', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    writeFileSync(trail.path, readFileSync(trail.path, 'utf8').replaceAll('get_issue', 'got_issue'))
+    trail.append(1)
+    await blocked(/is not the one that was sent: the file was changed/)
+  })
+
+  it('when a segment between what was sent and what comes is missing', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    trail.rotate()
+    trail.append(1)
+    rmSync(trail.path)
+    trail.rotate()
+    trail.append(1)
+    await blocked(/has number 4 at byte 0, expected 3: a file between it and what was sent is missing/)
+    expect(numbers()).toEqual([1, 2])
+  })
+
+  it('when the first segment of a later start is missing', async () => {
+    new TrailOnDisk(place.trail, 1_000).append(1)
+    const later = new TrailOnDisk(place.trail, 2_000)
+    later.append(1)
+    rmSync(later.path)
+    later.rotate()
+    later.append(1)
+    await blocked(/has number 2 at byte 0, expected 1/)
+  })
+
+  it('and goes on by itself when the file is back', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    renameSync(trail.path, `${trail.path}.away`)
+    await blocked(/the file is gone/)
+    renameSync(`${trail.path}.away`, trail.path)
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, 2, 3])
+  })
+
+  it.each([
+    { note: 'the file is gone', harm: (trail: TrailOnDisk) => rmSync(trail.path), again: 0 },
+    { note: 'the file was cut', harm: (trail: TrailOnDisk) => trail.cut(10), again: 1 },
+  ])('until somebody accepts the gap: $note', async ({ harm, again }) => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    harm(trail)
+    const next = new TrailOnDisk(place.trail, 2_000)
+    next.append(2)
+    await blocked(/the cursor of lines stands/)
+    const cursor = await CursorFile.open(place.state, 'lines')
+    await cursor.acceptGap(place.trail)
+    await cursor.close()
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, 2, ...range(1, again), 1, 2])
+  })
+
+  it('but a trail whose beginning is gone before anything was sent is sent from where it begins', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    rmSync(trail.path)
+    trail.rotate()
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([3])
+  })
+
+  it('and files that every cursor has left may be taken away', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    const old = trail.path
+    trail.rotate()
+    trail.append(1)
+    await shipOnce(place, sinks)
+    rmSync(old)
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, 2, 3, 4])
+  })
+
+  it('a cursor that cannot be read is not taken for none', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    await shipOnce(place, sinks)
+    writeFileSync(join(place.state, 'lines.cursor.json'), '{"file":')
+    await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/lines\.cursor\.json is no cursor/)
+  })
+
+  it('a number that is missing inside of a file is said, and the rest is sent', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    trail.line()
+    trail.append(1)
+    const { logged, of } = await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, 3])
+    expect(of('lines').status.counts.faults).toBe(1)
+    expect(logged.find(({ level }) => level === 'error')?.message).toMatch(/has number 3 at byte \d+, expected 2/)
+  })
+
+  it.each([
+    { note: 'no JSON', bytes: Buffer.from('{"seq":2\n'), kept: { line: '{"seq":2' } },
+    { note: 'no UTF-8', bytes: Buffer.from([0x22, 0xff, 0x22, 0x0a]), kept: { line_base64: 'Iv8i' } },
+  ])('a line that is $note goes to the dead letters', async ({ bytes, kept }) => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    appendFileSync(trail.path, bytes)
+    trail.append(1)
+    const { of, logged } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 1 } } })
+    expect(numbers()).toEqual([1, 2])
+    expect(place.jsonl('lines.dead-letters.jsonl')).toMatchObject([
+      { sink: 'lines', because: 'it is no record', file: trail.file, ...kept },
+    ])
+    expect(logged.find(({ level }) => level === 'error')?.more).toMatchObject({
+      records_behind: expect.anything(),
+      dead_letters: expect.any(String),
+    })
+  })
+})
+
+describe('two shippers', () => {
+  it('do not work on one state directory', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    const one = shipHere(place, sinks)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 1,
+    )
+    await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/another shipper works on/)
+    await one.stop()
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1])
+  })
+
+  it('one that lost its place to another stops', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    const one = shipHere(place, sinks)
+    await eventually(
+      () => Promise.resolve(numbers()),
+      (seen) => seen.length === 1,
+    )
+    rmSync(join(place.state, 'shipper.sock'))
+    const two = shipHere(place, sinks)
+    await one.ended
+    expect(one.logged.at(-1)?.message).toMatch(/another shipper took the lock/)
+    await two.stop()
+  })
+})

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { type ChainHead, genesis, link, maxLineBytes, step } from '../../../../lib/audit/chain.ts'
+
+const leafOf = (line: string): string => createHash('sha256').update(`\0${line}`).digest('hex')
+
+/** What `step` says of a line that was changed. */
+const faultsOf = (line: string, head: ChainHead = genesis): readonly string[] => step(head, line).faults
+
+describe('link', () => {
+  it('puts number, hash of the line before and version into each line', () => {
+    const first = link(genesis, { type: 'heartbeat' })
+    const second = link(first.next, { type: 'heartbeat' })
+    expect(first.line).toBe(`{"prev":"${'0'.repeat(64)}","seq":1,"type":"heartbeat","v":2}`)
+    expect(second.line).toBe(`{"prev":"${leafOf(first.line)}","seq":2,"type":"heartbeat","v":2}`)
+    expect(second.leaf.toString('hex')).toBe(leafOf(second.line))
+    expect(second.next).toEqual({ seq: 3, prev: leafOf(second.line) })
+  })
+
+  it('lets no event say what its number, chain or version is', () => {
+    const { line } = link(genesis, { type: 'heartbeat', seq: 99, prev: 'x', v: 1 })
+    expect(JSON.parse(line)).toMatchObject({ seq: 1, prev: '0'.repeat(64), v: 2 })
+  })
+
+  it('T31 leaves one line of what was made to look like two', () => {
+    const hostile = '"}\n{"type":"admission"}\r\n\u001b[31m\u0000\u2028\u2029'
+    const { line } = link(genesis, { type: 'denial', tool: hostile, [hostile]: 1 })
+    expect(line).not.toMatch(/[\u0000-\u001f]/)
+    expect(JSON.parse(line)).toMatchObject({ tool: hostile, [hostile]: 1 })
+    expect(faultsOf(line)).toEqual([])
+  })
+
+  it('writes U+FFFD for a lone surrogate, in names as well', () => {
+    const { line } = link(genesis, { type: 'denial', tool: 'a\ud800b', 'n\udc00': ['\udfff'], note: 'not \\ud8 one' })
+    expect(JSON.parse(line)).toMatchObject({ tool: 'a\ufffdb', 'n\ufffd': ['\ufffd'], note: 'not \\ud8 one' })
+    expect(faultsOf(line)).toEqual([])
+  })
+
+  it('keeps a line within its length, whatever it is that is large', () => {
+    const big = 'é'.repeat(40_000)
+    for (const event of [
+      { type: 'denial', detail: big },
+      { type: 'denial', detail: big, tool: big, arguments: { a: [big] } },
+      { type: 'denial', ...Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`m${n}`, 'x'.repeat(400)])) },
+    ]) {
+      const { line } = link(genesis, event)
+      expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes)
+      expect(faultsOf(line)).toEqual([])
+    }
+  })
+
+  it.each([Number.NaN, Infinity])('refuses %d', (value) => {
+    expect(() => link(genesis, { type: 'denial', value })).toThrow(RangeError)
+  })
+})
+
+describe('step', () => {
+  const { line, next } = link({ seq: 7, prev: 'ab'.repeat(32) }, { type: 'heartbeat', text: 'é' })
+  const head = { seq: 7, prev: 'ab'.repeat(32) }
+
+  it('goes on from a line that fits', () => {
+    expect(step(head, line)).toMatchObject({ faults: [], next, record: { type: 'heartbeat' } })
+  })
+
+  it.each([
+    ['of another version', line.replace('"v":2', '"v":1'), 'is of version 1, not 2'],
+    ['of another number', line.replace('"seq":7', '"seq":8'), 'has number 8, expected 7'],
+    ['without a number', line.replace('"seq":7,', ''), 'has number undefined, expected 7'],
+    ['behind another line', line.replace('ab', 'ba'), 'does not follow the record before it'],
+    ['with a space', line.replace(':', ': '), 'is not in canonical form'],
+    ['with a carriage return', `${line}\r`, 'is not in canonical form'],
+    ['with a key twice', line.replace('{', '{"prev":"x",'), 'is not in canonical form'],
+    ['with keys in another order', line.replace(/^\{(.*?),(.*?),/, '{$2,$1,'), 'is not in canonical form'],
+    ['with another spelling of a number', line.replace('"seq":7', '"seq":7.0'), 'is not in canonical form'],
+    ['with an escape that is not needed', line.replace('é', String.raw`\u00e9`), 'is not in canonical form'],
+    ['with a number that is none', line.replace('"text":"é"', '"text":1e999'), 'is not in canonical form'],
+    [
+      'that nests without end',
+      line.replace('"é"', '['.repeat(30_000) + ']'.repeat(30_000)),
+      'is not in canonical form',
+    ],
+    ['that is a list', '[]', 'is no record'],
+    ['that is null', 'null', 'is no record'],
+    ['that is empty', '', 'is no record'],
+    ['that is no JSON', line.slice(0, -1), 'is no record'],
+    ['with a byte order mark', `\ufeff${line}`, 'is no record'],
+    ['that is too long in bytes alone', line.replace('é', 'é'.repeat(33_000)), 'is no record'],
+  ])('shows a line %s', (_how, bent, fault) => {
+    expect(faultsOf(bent, head)).toContain(fault)
+  })
+
+  it('takes a line that does not fit for the new start, so that one fault is one fault', () => {
+    const bent = step(head, line.replace('é', 'e'))
+    expect(bent.faults).toEqual([])
+    expect(step(bent.next, link(next, { type: 'heartbeat' }).line).faults).toEqual([
+      'does not follow the record before it',
+    ])
+  })
+})
