@@ -194,12 +194,7 @@ function proofsOf(
     ).entries()) {
       const { seen, file } = sealed[at] as (typeof sealed)[number]
       const checked = checkProof(text, keys)
-      proofs.set(
-        seen,
-        checked.ok && checked.line === seen.line
-          ? { file, text, because: '' }
-          : { file, text: undefined, because: checked.ok ? 'it is of another record' : checked.because },
-      )
+      proofs.set(seen, checked.ok ? { file, text, because: '' } : { file, text: undefined, because: checked.because })
     }
   }
   return proofs

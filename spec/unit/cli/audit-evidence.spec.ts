@@ -346,6 +346,13 @@ describe('a folder of evidence', () => {
     await check('--key', nodeKey)
     expect(said.join('\n')).toContain('proves another record than the manifest says')
 
+    await rewrite((about) => {
+      about.samples[0].seq = Number(about.samples[0].seq) - 1
+      about.samples[0].boot = about.samples.find((one: any) => one.boot !== about.samples[0].boot).boot
+    })
+    await check('--key', nodeKey)
+    expect(said.join('\n')).toContain('proves another record than the manifest says')
+
     const other = join(await trailFolder(), 'other')
     await daysOfTrail(other, firstDay, monthOfCalls(1))
     expect(await check('--key', evidenceKey, '--key', join(other, 'node.vkey'))).toBe(1)
