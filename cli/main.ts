@@ -1,5 +1,7 @@
 /** `kmcp`: the command-line tool. One file per command. */
 import { auditAnchor } from './audit-anchor.ts'
+import { auditCheckEvidence } from './audit-check-evidence.ts'
+import { auditEvidence } from './audit-evidence.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
 import { auditShip } from './audit-ship.ts'
@@ -36,6 +38,8 @@ const commands: Readonly<Record<string, Command>> = {
   'audit keys': auditKeys,
   'audit ship': auditShip,
   'audit anchor': auditAnchor,
+  'audit evidence': auditEvidence,
+  'audit check-evidence': auditCheckEvidence,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,

@@ -122,6 +122,7 @@ function list(required: readonly string[], properties: object, everyS: number, a
 
 const check = new Ajv({
   allErrors: true,
+  verbose: true,
   strict: true,
   strictTypes: false,
   strictRequired: false,

@@ -8,7 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Certificate, ContentInfo, SignedData, TimeStampReq, TimeStampResp } from 'pkijs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { signRequest } from '../../adapters/aws-sigv4.ts'
+import { Anchorer } from '../../adapters/anchors/anchorer.ts'
 import { readStatus } from '../../adapters/anchors/status.ts'
+import { targetsOf } from '../../adapters/anchors/targets.ts'
 import { timeStampRequest } from '../../adapters/anchors/time-stamp.ts'
 import { systemClock } from '../../adapters/clock.ts'
 import { imprintOf } from '../../lib/audit/anchor.ts'
@@ -105,6 +107,23 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     expect(verified.limits.join()).toContain(
       `all 11 records existed when they were stamped by tsa-1 at ${String(line.gen_time)}`,
     )
+  })
+
+  it('is checked by hand as docs/anchors.md says', async (context) => {
+    try {
+      execFileSync('jq', ['--version'], { stdio: 'ignore' })
+    } catch {
+      context.skip('needs jq on the PATH')
+    }
+    await stampedTrail()
+    const page = await readFile(join(import.meta.dirname, '../../docs/anchors.md'), 'utf8')
+    const [, script = ''] = /<!-- spec: anchors-by-hand -->\n\n```sh\n([^]*?)```/.exec(page) ?? []
+    const here = script
+      .replace('anchors-00000001-1f0c9a3e.jsonl', anchorFilesOf(folder)[0] ?? '')
+      .replace('tsa-roots.pem', authority.rootFile)
+    expect(here).not.toBe(script)
+    const said = execFileSync('bash', ['-euc', here], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] }).toString()
+    expect(said).toMatch(/Verification: OK[^]*Status: Granted[^]*Time stamp: /)
   })
 
   it('is good under an intermediate, an RSA key, and with the older ESSCertID', async () => {
@@ -361,7 +380,7 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringContaining('the end is missing') as string })
     expect(await kmcp('audit', 'verify', '--dir', folder, '--tsa-ca', config)).toMatchObject({ code: 2 })
     expect(await kmcp('audit', 'verify', '--dir', folder, '--anchors', `${fetched}-none`)).toMatchObject({ code: 2 })
-  })
+  }, 60_000)
 
   it('T18 limits name what is after the last anchor, and since when', async () => {
     const trail = trailIn(folder, { checkpointMs: 50 })
@@ -535,6 +554,34 @@ describe('anchors in a store and at a collector', () => {
     expect(sizes.at(-1)).toBe(records)
     expect(store.versions.length).toBeGreaterThanOrEqual(4)
   }, 60_000)
+
+  it('are made every so often, at once when a log begins a segment or has ended, and not before', async () => {
+    const collector = await startCollector()
+    const settings = anchorConfig(folder, { collector: collector.url })
+    const config = { ...settings, collectors: settings.collectors.map((one) => ({ ...one, every_s: 3_600 })) }
+    let hours = 0
+    const clock = { nowMs: () => Date.now(), monoMs: () => systemClock.monoMs() + hours * 3_600_000 }
+    const anchorer = new Anchorer(config, targetsOf(config), clock, () => undefined)
+    const trail = trailIn(folder, { checkpointMs: 10, maxSegmentBytes: 10_000 })
+    const write = async (filler = ''): Promise<number> => {
+      await trail.append({ type: 'denial', filler })
+      await sleep(500)
+      await anchorer.round()
+      return collector.lines.length
+    }
+    expect(await write()).toBe(1)
+    expect(await write()).toBe(1)
+    expect(await write('x'.repeat(9_500))).toBe(2)
+    expect(await write()).toBe(2)
+    hours = 1
+    expect(await write()).toBe(3)
+    expect(await write()).toBe(3)
+    await trail.close()
+    await anchorer.round()
+    expect(collector.lines.map((line) => (JSON.parse(line) as { size: number }).size)).toEqual([3, 5, 7, 9])
+    expect(await anchorer.round()).toBe(true)
+    expect(collector.lines).toHaveLength(4)
+  })
 
   it('are made by one process for a directory', async () => {
     const store = await startStore()
