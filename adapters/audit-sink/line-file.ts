@@ -1,20 +1,34 @@
 /** A file of lines that is only appended to: a line is in it whole, or not at all. */
-import { close, closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  close,
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 
 /**
  * Writes in place: into the page cache that takes a few microseconds, a tenth of what handing it to another thread costs
  * (docs/decisions/0006).
  */
 export class LineFile {
-  readonly path: string
+  #path: string
   readonly #descriptor: number
   #size = 0
   #isTorn = false
 
   /** @throws Error where there is a file of that name already: nobody else ever appends to it */
   constructor(path: string) {
-    this.path = path
+    this.#path = path
     this.#descriptor = openSync(path, 'ax', 0o600)
+  }
+
+  get path(): string {
+    return this.#path
   }
 
   /** Bytes of whole lines. */
@@ -48,6 +62,12 @@ export class LineFile {
     fdatasyncSync(this.#descriptor)
   }
 
+  /** Gives the file another name, in one step. @throws Error when it could not be renamed */
+  rename(path: string): void {
+    renameSync(this.#path, path)
+    this.#path = path
+  }
+
   /** Not awaited by anybody: what had to be on disk has been synced before. */
   close(): void {
     close(this.#descriptor, () => undefined)
@@ -56,6 +76,6 @@ export class LineFile {
   /** Takes the file away again; for one that nothing could be written to. */
   discard(): void {
     closeSync(this.#descriptor)
-    unlinkSync(this.path)
+    unlinkSync(this.#path)
   }
 }

@@ -1,6 +1,6 @@
 /** The node's own key: certifies the keys that sign its logs. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeKeyName } from '../../lib/audit/checkpoint.ts'
 import { type NoteSigner, verifierKey } from '../../lib/audit/signed-note.ts'
@@ -27,7 +27,10 @@ function keyOf(directory: string): KeyObject {
   const path = join(directory, nodeKeyFile)
   if (!existsSync(path)) {
     const { privateKey } = generateKeyPairSync('ed25519')
-    writeFileSync(path, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flag: 'wx' })
+    // Whole and on disk, or not there: half a key would keep every start after it from opening the trail.
+    const unfinished = `${path}.new`
+    writeFileSync(unfinished, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flush: true })
+    renameSync(unfinished, path)
     return privateKey
   }
   return readKey(readFileSync(path, 'utf8'), path)

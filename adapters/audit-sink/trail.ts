@@ -45,6 +45,8 @@ export interface TrailSettings {
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void
 
 const checkpointRecords = 1_000
+/** Behind the name of a log that is being begun: nobody takes it for one. */
+const unfinished = '.new'
 const syncMs = 200
 /** A disk that keeps a call waiting for longer has failed it. */
 const patienceMs = 250
@@ -197,7 +199,10 @@ export class Trail {
       const boot = newId()
       const key = nextKey(this.directory, boot)
       const origin = originOf(this.#settings.node, boot)
-      const file = new LineFile(join(this.directory, segmentFile(key, 1)))
+      const path = join(this.directory, segmentFile(key, 1))
+      // A log is there with its start and its key, or not at all: killed in between, it would be a fault for ever, and
+      // hide the log before it from the next start.
+      const file = new LineFile(`${path}${unfinished}`)
       begun.push(file)
       const start = {
         type: 'start',
@@ -233,6 +238,7 @@ export class Trail {
       }
       this.#nextEpoch(log, { origin, size: 1, root: tree.root() })
       file.syncNow()
+      file.rename(path)
       syncDirectory(this.directory)
       log.syncedSeq = log.head.seq - 1
       this.#ticking = setInterval(() => this.#tick(log), syncMs).unref()
