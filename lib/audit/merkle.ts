@@ -85,8 +85,11 @@ export class InclusionProofs {
     let hash = leaf
     let [height, place] = [0, this.#size]
     this.#keep(height, place, hash)
-    for (; place % 2 === 1; height++, place = (place - 1) / 2, this.#keep(height, place, hash))
+    for (; place % 2 === 1; place = (place - 1) / 2) {
       hash = nodeHash(this.#open.pop() as Buffer, hash)
+      height++
+      this.#keep(height, (place - 1) / 2, hash)
+    }
     this.#open.push(hash)
     this.#size++
   }
