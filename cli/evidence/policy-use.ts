@@ -68,7 +68,9 @@ export class PolicyUse {
     const uses = [...this.#uses.values()].filter(({ decisions }) => decisions > 0)
     const changes = uses.filter((use) => !use.isBefore && this.#hadAnother(use))
     const untold = changes.filter(({ digest }) => !this.#digestsTold.has(digest))
-    const shown = changes.map(({ route, first, digest }) => `${route} at ${timeText(first)} to ${digest.slice(0, 12)}…`)
+    const shown = changes.map(
+      ({ route, first, digest }) => `${route} at ${timeText(first)} to version ${digest.slice(0, 12)}`,
+    )
     const naming = shown.slice(0, 20).join('; ') + (shown.length > 20 ? `; and ${shown.length - 20} more` : '')
     const unknown = labels.size === 0 ? [] : uses.filter(({ digest }) => !labels.has(digest))
     return {
