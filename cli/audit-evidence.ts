@@ -7,11 +7,12 @@ import { readKey } from '../adapters/audit-sink/node-key.ts'
 import { type NoteSigner, verifierKey } from '../lib/audit/signed-note.ts'
 import { auditDirectory, trustedKeys } from './audit-files.ts'
 import { rangeOf } from './audit-query.ts'
+import { rootsIn } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
 import type { PolicyPair } from './evidence/access.ts'
 import { collect, type Collected, type Wanted } from './evidence/collect.ts'
 import { csvOf } from './evidence/csv.ts'
-import { evidenceKeyName, newFolder, writeFolder } from './evidence/folder.ts'
+import { evidenceKeyName, jsonText, newFolder, writeFolder } from './evidence/folder.ts'
 import { evidencePage } from './evidence/page.ts'
 import { count } from './evidence/seen.ts'
 import { faultLine } from './policy-check.ts'
@@ -27,6 +28,8 @@ const options = {
   dir: { type: 'string', multiple: true },
   'run-dir': { type: 'string' },
   key: { type: 'string', multiple: true },
+  'tsa-ca': { type: 'string', multiple: true },
+  anchors: { type: 'string', multiple: true },
   pruned: { type: 'boolean', default: false },
   policy: { type: 'string', multiple: true },
   sample: { type: 'string', default: '25' },
@@ -37,7 +40,7 @@ const options = {
 
 export const auditEvidence: Command = {
   usage:
-    'audit evidence --from TIME --to TIME --out FOLDER [--dir DIR]... [--key VKEY|FILE]... [--policy FILE]... [--sample N] [--seed TEXT] [--sign KEYFILE] [--pruned]',
+    'audit evidence --from TIME --to TIME --out FOLDER [--dir DIR]... [--key VKEY|FILE]... [--tsa-ca FILE]... [--anchors FILE|DIR]... [--policy FILE]... [--sample N] [--seed TEXT] [--sign KEYFILE] [--pruned]',
   does: 'write a signed folder for an auditor: counts, access, changes, exceptions, samples with proofs',
   async run(args) {
     const { values } = parseArgs({ args: [...args], options })
@@ -55,9 +58,12 @@ export const auditEvidence: Command = {
     const nodeKeys = trustedKeys(values.key)
     const policies = values.policy === undefined ? undefined : await policyPair(values.policy)
     const directories = values.dir ?? [await auditDirectory(undefined, values['run-dir'])]
-    const wanted = { directories, range, nodeKeys, isPruned: values.pruned, policies, sample, seed, nowMs: Date.now() }
+    const wanted: Wanted = {
+      ...{ directories, range, nodeKeys, policies, sample, seed, isPruned: values.pruned, nowMs: Date.now() },
+      ...{ roots: values['tsa-ca']?.flatMap(rootsIn), anchors: values.anchors ?? [] },
+    }
     newFolder(out)
-    const collected = collect(wanted)
+    const collected = await collect(wanted)
     write(out, args, wanted, collected, signer)
     show(out, wanted, collected, signer)
     return collected.exceptions.length === 0 ? 0 : 1
@@ -75,7 +81,7 @@ function write(
   const generated = new Date(nowMs).toISOString()
   const tool = { name: 'kmcp', version: ownVersion() }
   const query = ['kmcp audit evidence', ...args.map(quoted)].join(' ')
-  const { records, logs, faults, warnings, notes, limits } = verification
+  const { records, logs, faults, warnings, notes, limits, timeStamps, copies } = verification
   const head = {
     ...{ ...period, generated, tool: `${tool.name} ${tool.version}`, query, directories },
     signedBy: signer && verifierKey(signer.name, signer.privateKey),
@@ -99,7 +105,16 @@ function write(
     ...sections.flatMap(({ tables }) => tables.map((table) => [table.file, csvOf(table)] as const)),
     [
       'verification.json',
-      `${JSON.stringify({ records, logs: logs.length, faults, warnings, notes, cannot_show: limits }, undefined, 2)}\n`,
+      jsonText({
+        records,
+        logs: logs.length,
+        time_stamps: timeStamps,
+        copies,
+        faults,
+        warnings,
+        notes,
+        cannot_show: limits,
+      }),
     ],
     ...proofs.map(({ text, entry }) => [entry.file, text] as const),
   ])

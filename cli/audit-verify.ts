@@ -85,8 +85,8 @@ function show(kind: string, messages: readonly string[]): void {
   if (messages.length > maxShown) console.log(`${kind}: and ${messages.length - maxShown} more`)
 }
 
-/** @throws UsageError where there is no certificate in it */
-function rootsIn(file: string): X509Certificate[] {
+/** Certificates of time stamp authorities in a file. @throws UsageError where there is none in it */
+export function rootsIn(file: string): X509Certificate[] {
   try {
     return readCertificates(readFileSync(file, 'utf8'), file)
   } catch (error) {

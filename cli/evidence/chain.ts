@@ -1,13 +1,13 @@
 /** What verifying the trails has found, as a section. */
-import type { Verification } from '../verify-trails.ts'
+import type { AnchoredVerification } from '../verify-anchors.ts'
 import type { Section } from './section.ts'
 import { count, counted } from './seen.ts'
 
 const maxShown = 100
 
 /** @param areTrusted the keys were given, rather than taken from the trail */
-export function chainSection(verification: Verification, areTrusted: boolean): Section {
-  const { records, logs, faults, warnings, notes, limits } = verification
+export function chainSection(verification: AnchoredVerification, areTrusted: boolean): Section {
+  const { records, logs, faults, warnings, notes, limits, timeStamps, copies } = verification
   const checkpoints = logs.reduce((sum, log) => sum + log.checkpoints, 0)
   const keys = [...new Set(logs.map(({ nodeKey }) => nodeKey ?? 'a log names none'))]
   const list = (title: string, items: readonly string[]) =>
@@ -27,13 +27,15 @@ export function chainSection(verification: Verification, areTrusted: boolean): S
     title: 'Is the trail whole?',
     criteria: ['CC7.2', 'PI1'],
     shows:
-      'The whole of every trail that was read, not only of the period, was verified: each record follows the one before it (SHA-256), the signed checkpoints (Ed25519) were signed over these records and no others, each log names the end of the one before it, and what nodes say of each other agrees. The verification is the one of kmcp audit verify.',
+      'The whole of every trail that was read, not only of the period, was verified: each record follows the one before it (SHA-256), the signed checkpoints (Ed25519) were signed over these records and no others, each log names the end of the one before it, and what nodes and anchors say of each log agrees. The verification is the one of kmcp audit verify.',
     doesNotShow:
       'That nobody could have written another trail: see “what this cannot show”, in figures where there are some. That a record tells the truth: it says what the gateway saw.',
     facts: [
       ['records', count(records)],
       ['logs', count(logs.length)],
       ['signed checkpoints', count(checkpoints)],
+      ['time stamps that were checked and agree', timeStamps === 0 ? 'none' : count(timeStamps)],
+      ['anchors fetched from outside the nodes', copies === 0 ? 'none were given (--anchors)' : count(copies)],
       ['faults', faults.length === 0 ? 'none' : count(faults.length)],
       ['warnings', warnings.length === 0 ? 'none' : count(warnings.length)],
       [

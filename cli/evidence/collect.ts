@@ -1,7 +1,9 @@
 /** Everything a report says, from one reading of the trails. */
+import type { X509Certificate } from 'node:crypto'
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { type NoteKey, readVerifierKey } from '../../lib/audit/signed-note.ts'
 import type { Range } from '../audit-query.ts'
+import { type AnchoredVerification, verifyAnchors } from '../verify-anchors.ts'
 import { type Verification, verifyTrails } from '../verify-trails.ts'
 import { Access, digestsOf, type PolicyPair } from './access.ts'
 import { chainSection } from './chain.ts'
@@ -18,12 +20,16 @@ import { Stops } from './stops.ts'
 
 /**
  * @property nodeKeys trusted; undefined takes those the trails name themselves
+ * @property roots    certificates of time stamp authorities one trusts
+ * @property anchors  files and directories of anchors that were fetched from outside the nodes
  * @property nowMs    when the report is made
  */
 export interface Wanted {
   readonly directories: readonly string[]
   readonly range: Range
   readonly nodeKeys: readonly NoteKey[] | undefined
+  readonly roots: readonly X509Certificate[] | undefined
+  readonly anchors: readonly string[]
   readonly isPruned: boolean
   readonly policies: PolicyPair | undefined
   readonly sample: number
@@ -35,7 +41,7 @@ export interface Wanted {
 export interface Collected {
   readonly sections: readonly Section[]
   readonly samples: readonly Sample[]
-  readonly verification: Verification
+  readonly verification: AnchoredVerification
   readonly counts: Readonly<Record<(typeof countNames)[number], number>>
   readonly exceptions: readonly string[]
   readonly observations: readonly string[]
@@ -43,9 +49,9 @@ export interface Collected {
 
 export const countNames = ['records', 'allowed', 'stopped', 'denied', 'high_risk', 'people', 'nodes'] as const
 
-/** @throws UsageError where a directory has no trail */
-export function collect(wanted: Wanted): Collected {
-  const { directories, range, nodeKeys, isPruned, nowMs } = wanted
+/** @throws UsageError where a directory has no trail, or there are no such anchors */
+export async function collect(wanted: Wanted): Promise<Collected> {
+  const { directories, range, nodeKeys, roots, isPruned, nowMs } = wanted
   const populations = new Populations(range)
   const completeness = new Completeness()
   const people = new People()
@@ -58,13 +64,19 @@ export function collect(wanted: Wanted): Collected {
   const all = [populations, completeness, people, access, stops, policyUse, intervals, seals, samples]
 
   const places = new Places()
-  const verification = verifyTrails(directories, {
-    ...(nodeKeys ? { nodeKeys } : {}),
-    isPruned,
+  const options = { ...(nodeKeys ? { nodeKeys } : {}), isPruned }
+  const verified = verifyTrails(directories, {
+    ...options,
     onRecord: (record, line, file, directory) => {
       const seen = seenOf(record, line, file, directory, places, range)
       for (const one of all) one.add(seen)
     },
+  })
+
+  const verification = await verifyAnchors(directories, verified, {
+    ...options,
+    ...(roots ? { roots } : {}),
+    given: wanted.anchors,
   })
 
   const newest = new Map(verification.logs.map((log) => [log.directory, log]))
@@ -88,7 +100,7 @@ export function collect(wanted: Wanted): Collected {
     refusals,
     definitions,
     intervals.section(nowMs),
-    seals.section(directories),
+    seals.section(),
     samples.section(drawn),
   ]
   return {

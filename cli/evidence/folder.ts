@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type NoteSigner, signNote, verifierKey } from '../../lib/audit/signed-note.ts'
 import { UsageError } from '../command.ts'
+import { printableJson } from '../print-rows.ts'
 
 export const manifestFile = 'manifest.json'
 export const noteFile = 'manifest.note'
@@ -20,6 +21,10 @@ export interface ListedFile {
 }
 
 export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')
+
+/** JSON for people, in which nothing steers a terminal. */
+export const jsonText = (value: unknown): string =>
+  `${JSON.stringify(value, undefined, 2).split('\n').map(printableJson).join('\n')}\n`
 
 /** What is signed: the manifest’s digest, and the period, so that a note alone says what it is of. */
 export const noteText = (manifest: string | Uint8Array, from: string, to: string): string =>
@@ -49,7 +54,7 @@ export function writeFolder(
   }
   listed.sort((a, b) => (a.file < b.file ? -1 : 1))
   const signedBy = signer ? verifierKey(signer.name, signer.privateKey) : null
-  const manifest = `${JSON.stringify({ format: manifestFormat, ...about, signed_by: signedBy, files: listed }, undefined, 2)}\n`
+  const manifest = jsonText({ format: manifestFormat, ...about, signed_by: signedBy, files: listed })
   const text = noteText(manifest, about.period.from, about.period.to)
   writeFileSync(join(folder, manifestFile), manifest, { mode: 0o600, flag: 'wx' })
   writeFileSync(join(folder, noteFile), signer ? signNote(text, signer) : `${text}\n${unsignedText}`, {

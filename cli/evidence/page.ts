@@ -58,7 +58,10 @@ const verdict = ({ exceptions }: PageHead): Html =>
   exceptions.length === 0
     ? html`<div class="verdict" role="status">
         <h2>No exceptions</h2>
-        <p>Nothing in these trails asks for an explanation. What that does and does not mean stands at each table.</p>
+        <p>
+          None of the checks in this report found anything to follow up. What they do and do not show stands at each
+          table.
+        </p>
       </div>`
     : html`<div class="verdict bad" role="status">
         <h2>${counted(exceptions.length, 'exception')} to follow up</h2>

@@ -34,7 +34,9 @@ export class PolicyUse {
     if (when !== 'before' && when !== 'within') return
     if (type === 'policy') {
       this.#areRecordsKept = true
-      for (const text of textsIn(record)) if (this.#digestsTold.size < maxKinds) this.#digestsTold.add(text)
+      // A shadow policy decides nothing.
+      if (record.use !== 'shadow')
+        for (const text of textsIn(record)) if (this.#digestsTold.size < maxKinds) this.#digestsTold.add(text)
       if (when === 'before') return
       this.#told.add(seen)
       if (this.#records.length < maxRecords) this.#records.push(rowOf(seen))
@@ -66,7 +68,9 @@ export class PolicyUse {
     const uses = [...this.#uses.values()].filter(({ decisions }) => decisions > 0)
     const changes = uses.filter((use) => !use.isBefore && this.#hadAnother(use))
     const untold = changes.filter(({ digest }) => !this.#digestsTold.has(digest))
-    const shown = changes.map(({ route, first, digest }) => `${route} at ${timeText(first)} to ${digest.slice(0, 12)}…`)
+    const shown = changes.map(
+      ({ route, first, digest }) => `${route} at ${timeText(first)} to version ${digest.slice(0, 12)}`,
+    )
     const naming = shown.slice(0, 20).join('; ') + (shown.length > 20 ? `; and ${shown.length - 20} more` : '')
     const unknown = labels.size === 0 ? [] : uses.filter(({ digest }) => !labels.has(digest))
     return {
@@ -118,7 +122,11 @@ export class PolicyUse {
             { name: 'node', label: 'node' },
             { name: 'record', label: 'record' },
             { name: 'route', label: 'route' },
-            { name: 'says', label: 'what it says' },
+            { name: 'event', label: 'what' },
+            { name: 'use', label: 'use' },
+            { name: 'source', label: 'from' },
+            { name: 'policy_sha256', label: 'SHA-256 of the policy' },
+            { name: 'says', label: 'all it says', isOnlyInFile: true },
           ],
           rows: this.#records,
         },
@@ -147,6 +155,10 @@ const rowOf = (seen: Seen): Record<string, string> => ({
   node: seen.node,
   record: `${seen.key}:${seen.place}`,
   route: said(seen.record.route),
+  event: [said(seen.record.event), said(seen.record.because)].filter((text) => text !== '').join(': '),
+  use: said(seen.record.use),
+  source: said(seen.record.source),
+  policy_sha256: said(seen.record.policy_sha256),
   says: said(Object.fromEntries(Object.entries(seen.record).filter(([name]) => !common.has(name)))),
 })
 

@@ -1,5 +1,5 @@
 /** How soon each record was under a signed checkpoint, and who else has seen how long the logs were. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkpointsFile, readLines, type TrailRead } from '../../adapters/audit-sink/trail-files.ts'
 import { readCheckpoint } from '../../lib/audit/checkpoint.ts'
@@ -67,9 +67,8 @@ export class Seals {
     else this.#left++
   }
 
-  section(directories: readonly string[]): Section {
+  section(): Section {
     this.#close()
-    const anchors = directories.flatMap(anchorFiles)
     const heads = [...this.#peerHeads]
     return {
       id: 'unanchored',
@@ -87,10 +86,6 @@ export class Seals {
         [
           'heads of other nodes on record',
           heads.length === 0 ? 'none' : heads.map(([node, of]) => `${node}: ${count(of)}`).join(', '),
-        ],
-        [
-          'anchors outside the nodes',
-          anchors.length === 0 ? 'no anchor files in these directories' : anchors.join('; '),
         ],
       ],
       tables: [
@@ -117,7 +112,6 @@ export class Seals {
       observations: [
         ...(this.#lateCount === 0 ? [] : [`${counted(this.#lateCount, 'record')} sealed after more than 10 seconds.`]),
         ...(this.#neverCount === 0 ? [] : [`${counted(this.#neverCount, 'record')} under no checkpoint.`]),
-        ...(anchors.length === 0 ? [] : ['Anchors outside the nodes are counted here, and not checked.']),
       ],
     }
   }
@@ -154,12 +148,4 @@ function sealOf(line: string): Seal | undefined {
   const { time } = JSON.parse(line) as { readonly time?: unknown }
   const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN
   return Number.isNaN(timeMs) ? undefined : { size: checkpoint.size, timeMs }
-}
-
-/** Files somebody anchored checkpoints in, with as many lines as they have. */
-function anchorFiles(directory: string): string[] {
-  const files = readdirSync(directory).filter((name) => /^anchors-.*\.jsonl$/.test(name))
-  let lines = 0
-  for (const file of files) for (const read of readLines(directory, file)) if ('line' in read) lines++
-  return files.length === 0 ? [] : [`${counted(lines, 'anchor')} in ${counted(files.length, 'file')} of ${directory}`]
 }

@@ -7,6 +7,7 @@ import { auditCheckEvidence } from '../../../cli/audit-check-evidence.ts'
 import { auditEvidence } from '../../../cli/audit-evidence.ts'
 import type { Command } from '../../../cli/command.ts'
 import { manifestFile, noteFile, noteText } from '../../../cli/evidence/folder.ts'
+import { criteria } from '../../../cli/evidence/section.ts'
 import { maxKinds, others, Tally } from '../../../cli/evidence/tally.ts'
 import type { Seen } from '../../../cli/evidence/seen.ts'
 import type { AuditEvent } from '../../../lib/audit/record.ts'
@@ -27,6 +28,7 @@ import {
   SetClock,
 } from '../../support/evidence-trail.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines } from '../../support/trails.ts'
+import { quoted, tableUnder } from '../docs/tables.ts'
 import { kmcp } from './run-kmcp.ts'
 
 const { alice, bob, carol } = people
@@ -512,8 +514,13 @@ describe('exceptions', () => {
 
   it('tell of a policy that decided without a record, where there are records of policies', async () => {
     const policy = policyDigest('b')
+    const inForce = (sha256: string, use = 'active'): AuditEvent => ({
+      type: 'policy',
+      ...{ route: 'jira', event: 'in_force', use, source: 'jira.yml', policy_sha256: sha256 },
+    })
+    // Tried as a shadow, and then in force without a word.
     await daysOfTrail(trail, '2026-10-03', [
-      [{ type: 'policy', route: 'jira', policy_sha256: policyDigest('a') }, admission(bob, 'get_issue')],
+      [inForce(policyDigest('a')), inForce(policy, 'shadow'), admission(bob, 'get_issue')],
       [admission(bob, 'get_issue', { policy })],
     ])
     expect(await evidence()).toBe(1)
@@ -522,14 +529,44 @@ describe('exceptions', () => {
     await rm(trail, { recursive: true })
     await rm(out, { recursive: true })
     await daysOfTrail(trail, '2026-10-03', [
-      [{ type: 'policy', route: 'jira', policy_sha256: policyDigest('a') }, admission(bob, 'get_issue')],
-      [{ type: 'policy', route: 'jira', now: { sha256: policy } }, admission(bob, 'get_issue', { policy })],
+      [inForce(policyDigest('a')), admission(bob, 'get_issue')],
+      [inForce(policy), admission(bob, 'get_issue', { policy })],
     ])
     expect(await evidence()).toBe(0)
-    expect(await csv('policy-records.csv')).toMatchObject(
-      [{ says: /"?policy_sha256/ }, { says: /sha256/ }].map(() => ({})),
-    )
-    expect((await csv('policy-records.csv'))[1]?.says).toContain(policy)
+    expect(await csv('policy-records.csv')).toMatchObject([
+      { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policyDigest('a') },
+      { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policy },
+    ])
+  })
+
+  it('tell of a log that somebody outside has seen and that is gone', async () => {
+    await daysOfTrail(trail, '2026-10-03', [someCalls(), someCalls()])
+    const names = (await readdir(trail)).sort()
+    const [, checkpoints = ''] = names.filter((name) => name.startsWith('checkpoints-'))
+    const key = checkpoints.slice('checkpoints-'.length, -'.jsonl'.length)
+    const { note } = JSON.parse((await linesOf(trail, checkpoints)).at(-1) ?? '') as { note: string }
+    const records = await readAllRecords(trail)
+    const { certificate } = records.findLast(({ type }) => type === 'key') as unknown as { certificate: string }
+    const anchors = join(folder, 'anchors.jsonl')
+    const kept = {
+      kind: 'checkpoint',
+      name: 'vault',
+      log: key,
+      size: Number(note.split('\n')[1]),
+      note,
+      certificate,
+      time: 't',
+    }
+    await writeFile(anchors, `${JSON.stringify(kept)}\n`)
+    expect(await evidence('--anchors', anchors)).toBe(0)
+    expect(await read('report.html')).toMatch(/anchors fetched from outside the nodes<\/dt>\s*<dd>1</)
+
+    for (const name of names.filter((one) => one.includes(key))) await rm(join(trail, name))
+    await rm(out, { recursive: true })
+    expect(await evidence()).toBe(0)
+    await rm(out, { recursive: true })
+    expect(await evidence('--anchors', anchors)).toBe(1)
+    expect(exceptions().join('\n')).toContain('that log is missing')
   })
 
   it('tell of two directories in which a node has written everything twice', async () => {
@@ -684,6 +721,22 @@ bindings: [{ claim: groups, value: developers, role: developer }]
     await writeFile(old, 'permissions: 7')
     await rm(out, { recursive: true })
     await expect(evidence('--policy', old)).rejects.toThrow('--policy: ')
+  })
+})
+
+describe('docs/evidence.md', () => {
+  it('names every criterion, and for each the files that serve it', async () => {
+    await daysOfTrail(trail, '2026-10-03', [[admission(bob, 'get_issue')]])
+    await evidence()
+    const page = await read('report.html')
+    const served = (criterion: string): string[] =>
+      [...page.matchAll(/<section id="([a-z-]+)">([\s\S]*?)<\/section>/g)]
+        .filter(([, , text = '']) => text.includes(`<li>${criterion}</li>`))
+        .flatMap(([, , text = '']) => [...text.matchAll(/All of it: <a href="([^"]+)"/g)].map(([, file = '']) => file))
+    const rows = tableUnder('evidence.md', 'Which table serves which criterion')
+    expect(rows.map(({ criterion }) => criterion)).toEqual(Object.keys(criteria))
+    for (const { criterion = '', files } of rows)
+      expect(quoted(files).sort(), criterion).toEqual(served(criterion).sort())
   })
 })
 
