@@ -20,6 +20,7 @@ export class LineFile {
   readonly #descriptor: number
   #size = 0
   #isTorn = false
+  #isClosed = false
 
   /** @throws Error where there is a file of that name already: nobody else ever appends to it */
   constructor(path: string) {
@@ -41,6 +42,7 @@ export class LineFile {
    * @throws Error when it could not be written; what stands of it is cut off before the next one
    */
   append(line: string): void {
+    this.#mustBeOpen()
     if (this.#isTorn) {
       ftruncateSync(this.#descriptor, this.#size)
       this.#isTorn = false
@@ -55,27 +57,41 @@ export class LineFile {
 
   /** Resolves when what has been written is on the disk. @throws Error when the disk does not say so */
   sync(): Promise<void> {
-    return new Promise((resolve, reject) => fdatasync(this.#descriptor, (error) => (error ? reject(error) : resolve())))
+    return new Promise((resolve, reject) => {
+      this.#mustBeOpen()
+      fdatasync(this.#descriptor, (error) => (error ? reject(error) : resolve()))
+    })
   }
 
   syncNow(): void {
+    this.#mustBeOpen()
     fdatasyncSync(this.#descriptor)
-  }
-
-  /** Gives the file another name, in one step. @throws Error when it could not be renamed */
-  rename(path: string): void {
-    renameSync(this.#path, path)
-    this.#path = path
   }
 
   /** Not awaited by anybody: what had to be on disk has been synced before. */
   close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
     close(this.#descriptor, () => undefined)
   }
 
   /** Takes the file away again; for one that nothing could be written to. */
   discard(): void {
-    closeSync(this.#descriptor)
+    if (!this.#isClosed) {
+      this.#isClosed = true
+      closeSync(this.#descriptor)
+    }
     unlinkSync(this.#path)
+  }
+
+  /** Gives the file its name, when there is enough in it to deserve one. */
+  rename(path: string): void {
+    renameSync(this.#path, path)
+    this.#path = path
+  }
+
+  /** The number of a closed descriptor is soon another file's. */
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new Error(`${this.#path} is closed`)
   }
 }

@@ -1,6 +1,6 @@
 /** The node's own key: certifies the keys that sign its logs. */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeKeyName } from '../../lib/audit/checkpoint.ts'
 import { type NoteSigner, verifierKey } from '../../lib/audit/signed-note.ts'
@@ -27,10 +27,9 @@ function keyOf(directory: string): KeyObject {
   const path = join(directory, nodeKeyFile)
   if (!existsSync(path)) {
     const { privateKey } = generateKeyPairSync('ed25519')
-    // Whole and on disk, or not there: half a key would keep every start after it from opening the trail.
-    const unfinished = `${path}.new`
-    writeFileSync(unfinished, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, flush: true })
-    renameSync(unfinished, path)
+    // Whole or not at all, whenever the machine goes down: no start would come up with half a key.
+    writeToDisk(`${path}.new`, String(privateKey.export({ format: 'pem', type: 'pkcs8' })), 'w')
+    renameSync(`${path}.new`, path)
     return privateKey
   }
   return readKey(readFileSync(path, 'utf8'), path)
@@ -57,8 +56,19 @@ function writeIfNew(path: string, text: string, mode: number): void {
 /** 256 random bits that salt a log's commitments, in a file of their own: they can be given away, or destroyed, apart. */
 export function makeSaltKey(path: string): Buffer {
   const key = randomBytes(32)
-  writeFileSync(path, `${key.toString('hex')}\n`, { mode: 0o600, flag: 'wx' })
+  writeToDisk(path, `${key.toString('hex')}\n`, 'wx')
   return key
+}
+
+/** Its name is on disk when the directory is synced. */
+function writeToDisk(path: string, text: string, flag: 'w' | 'wx'): void {
+  const descriptor = openSync(path, flag, 0o600)
+  try {
+    writeFileSync(descriptor, text)
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 /** @returns undefined where it has been destroyed */

@@ -1,6 +1,6 @@
 /** The files of a trail's directory: one log for each start of a plugin server, in segments, and its checkpoints. */
 import { isUtf8 } from 'node:buffer'
-import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -47,6 +47,8 @@ export function listLogs(directory: string): LogFiles[] {
 export function nextKey(directory: string, boot: string): string {
   const last = listLogs(directory).at(-1)
   const ordinal = last ? Number(last.key.slice(0, 8)) + 1 : 1
+  // Nine digits would make a log that nobody lists.
+  if (ordinal > 99_999_999) throw new Error(`${directory} has a log ${last?.key}: there is no number after it`)
   return `${String(ordinal).padStart(8, '0')}-${boot.slice(0, 8)}`
 }
 
@@ -64,7 +66,7 @@ const maxReadLine = 1024 * 1024
  * not look the same when bytes that are none stand in its place.
  */
 export function* readLines(directory: string, file: string): Generator<TrailRead> {
-  const descriptor = openSync(join(directory, file), 'r')
+  const descriptor = openFile(join(directory, file))
   try {
     let rest: Buffer = Buffer.alloc(0)
     for (;;) {
@@ -89,6 +91,14 @@ export function* readLines(directory: string, file: string): Generator<TrailRead
   }
 }
 
+/** @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end */
+function openFile(path: string): number {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  if (fstatSync(descriptor).isFile()) return descriptor
+  closeSync(descriptor)
+  throw new Error(`${path} is no regular file`)
+}
+
 const textOf = (bytes: Buffer): string => bytes.toString('utf8') + (isUtf8(bytes) ? '' : '\ufffd')
 
 /** The last whole line of a file, and what stands after it. Reads from the end. */
@@ -96,7 +106,7 @@ export function lastLine(
   directory: string,
   file: string,
 ): { readonly line: string | undefined; readonly torn: Buffer } {
-  const descriptor = openSync(join(directory, file), 'r')
+  const descriptor = openFile(join(directory, file))
   try {
     const { size } = fstatSync(descriptor)
     for (let length = chunkBytes; ; length *= 2) {

@@ -1,6 +1,6 @@
 /** The trail of a node: a log for each start of a plugin server, chained, signed, and never changed. */
 import { createHash, generateKeyPairSync } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type ChainHead, genesis, link } from '../../lib/audit/chain.ts'
 import { type Checkpoint, checkpointText, originOf } from '../../lib/audit/checkpoint.ts'
@@ -48,12 +48,19 @@ const checkpointRecords = 1_000
 /** Behind the name of a log that is being begun: nobody takes it for one. */
 const unfinished = '.new'
 const syncMs = 200
+/** More have no name that `listLogs` reads. */
+const maxSegments = 999_999
 /** A disk that keeps a call waiting for longer has failed it. */
 const patienceMs = 250
 /** A disk that has not taken anything for so long is taken for broken, also where nobody waits for it. */
 const stalledMs = 5_000
 
-/** What there is while the trail is open. @property sealed the last checkpoint's size */
+/**
+ * What there is while the trail is open.
+ *
+ * @property sealed   the last checkpoint's size
+ * @property renewals how often a new segment has begun because of the disk
+ */
 interface OpenLog {
   readonly lock: DirectoryLock
   readonly key: string
@@ -76,6 +83,8 @@ interface OpenLog {
   lastRecordMono: number
   syncedSeq: number
   syncBegunMono: number | undefined
+  areCheckpointsOnDisk: boolean
+  renewals: number
 }
 
 /**
@@ -126,8 +135,8 @@ export class Trail {
   /** Ends the log with a `stop` record and a last checkpoint, and gives the directory back. */
   async close(): Promise<void> {
     this.#isClosed = true
-    clearInterval(this.#ticking)
     const log = this.#open ?? (await this.#opening?.catch(() => undefined))
+    clearInterval(this.#ticking)
     await this.#syncing?.catch(() => undefined)
     if (!log) return
     this.#open = undefined
@@ -193,6 +202,8 @@ export class Trail {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 })
     const lock = await lockDirectory(this.directory)
     const begun: LineFile[] = []
+    let salt: string | undefined
+    this.#broken = undefined
     try {
       const node = nodeSigner(this.directory, this.#settings.node, this.#settings.nodeKey)
       const previous = lastOf(this.directory)
@@ -218,13 +229,14 @@ export class Trail {
       begun.push(checkpoints)
       const tree = new Frontier()
       tree.append(leaf)
+      salt = join(this.directory, saltFile(key))
       const log: OpenLog = {
         lock,
         key,
         boot,
         origin,
         node,
-        saltKey: makeSaltKey(join(this.directory, saltFile(key))),
+        saltKey: makeSaltKey(salt),
         checkpoints,
         tree,
         segment: 1,
@@ -235,6 +247,8 @@ export class Trail {
         lastRecordMono: monoMs,
         syncedSeq: 0,
         syncBegunMono: undefined,
+        areCheckpointsOnDisk: true,
+        renewals: 0,
       }
       this.#nextEpoch(log, { origin, size: 1, root: tree.root() })
       file.syncNow()
@@ -251,8 +265,14 @@ export class Trail {
       return log
     } catch (error) {
       // An empty log would hide the one before it from the next start.
-      for (const file of begun) file.discard()
-      lock.release()
+      try {
+        for (const file of begun) file.discard()
+        if (salt !== undefined) rmSync(salt, { force: true })
+      } catch (left) {
+        this.#log('warn', `a log in ${this.directory} could not be begun, nor be taken away: ${String(left)}`)
+      } finally {
+        lock.release()
+      }
       throw error
     }
   }
@@ -271,7 +291,13 @@ export class Trail {
   }
 
   #rotate(log: OpenLog): void {
-    log.file.syncNow()
+    try {
+      log.file.syncNow()
+    } catch (error) {
+      // Asked again, the kernel says that all is well.
+      this.#broken = `fdatasync: ${String(error)}`
+      throw error
+    }
     log.syncedSeq = log.head.seq - 1
     this.#newSegment(log)
   }
@@ -280,6 +306,7 @@ export class Trail {
   #renew(log: OpenLog): void {
     const because = this.#broken
     const [from, to] = [log.syncedSeq + 1, log.head.seq - 1]
+    log.renewals++
     this.#newSegment(log)
     this.#broken = undefined
     try {
@@ -294,18 +321,27 @@ export class Trail {
   }
 
   #newSegment(log: OpenLog): void {
+    if (log.segment >= maxSegments) throw new Error(`${log.key} has ${maxSegments} segments: restart Kong`)
     const file = new LineFile(join(this.directory, segmentFile(log.key, log.segment + 1)))
-    syncDirectory(this.directory)
+    // The name is taken from here on, whatever fails.
     log.file.close()
     log.file = file
     log.segment++
+    try {
+      syncDirectory(this.directory)
+    } catch (error) {
+      this.#broken = `fsync: ${String(error)}`
+      throw error
+    }
   }
 
   /** One fdatasync at a time; whoever came while one was under way waits for the next. */
   async #onDisk(log: OpenLog, seq: number): Promise<void> {
+    const { renewals } = log
     while (log.syncedSeq < seq) {
       await this.#sync(log)
       if (this.#broken !== undefined) throw new Error(this.#broken)
+      if (log.renewals !== renewals) throw new Error('the disk failed before it was known to have the record')
     }
   }
 
@@ -317,7 +353,9 @@ export class Trail {
   async #syncOnce(log: OpenLog): Promise<void> {
     const begun = this.#clock.monoMs()
     const covers: Checkpoint = { origin: log.origin, size: log.tree.size, root: log.tree.root() }
+    const { renewals } = log
     log.syncBegunMono = begun
+    const noted = log.areCheckpointsOnDisk ? undefined : this.#syncCheckpoints(log)
     try {
       await log.file.sync()
     } catch (error) {
@@ -326,13 +364,31 @@ export class Trail {
     } finally {
       log.syncBegunMono = undefined
     }
+    await noted
+    // An error that another sync was told of is not told again.
+    if (this.#broken !== undefined || log.renewals !== renewals)
+      throw new Error(this.#broken ?? 'the disk failed while it was asked')
     log.syncedSeq = Math.max(log.syncedSeq, covers.size)
     const isDue =
       covers.size - log.sealed.size >= checkpointRecords ||
       begun - log.sealed.mono >= (this.#settings.checkpointMs ?? 1_000)
     if (isDue && covers.size > log.sealed.size && this.#open === log) {
       this.#seal(log, covers)
-      if (begun - log.epoch.sinceMono >= (this.#settings.epochMs ?? 3_600_000)) this.#nextEpoch(log, covers)
+      if (begun - log.epoch.sinceMono >= (this.#settings.epochMs ?? 3_600_000)) {
+        // The certificate names this checkpoint: it must not be there without it.
+        await this.#syncCheckpoints(log)
+        if (this.#open === log) this.#nextEpoch(log, covers)
+      }
+    }
+  }
+
+  /** One that is lost with the machine would look as if somebody had removed it. */
+  async #syncCheckpoints(log: OpenLog): Promise<void> {
+    try {
+      await log.checkpoints.sync()
+      log.areCheckpointsOnDisk = true
+    } catch (error) {
+      this.#log('error', `checkpoints in ${this.directory} were not synced: ${String(error)}`)
     }
   }
 
@@ -340,6 +396,7 @@ export class Trail {
     if (checkpoint.size === log.sealed.size) return
     const note = signNote(checkpointText(checkpoint), log.epoch.signer)
     log.checkpoints.append(JSON.stringify({ note, time: new Date(this.#clock.nowMs()).toISOString() }))
+    log.areCheckpointsOnDisk = false
     log.sealed = { size: checkpoint.size, mono: this.#clock.monoMs() }
     this.onCheckpoint?.({ note, certificate: log.epoch.certificate })
   }
@@ -361,7 +418,8 @@ export class Trail {
     } catch (error) {
       this.#log('error', `no heartbeat in ${this.directory}: ${String(error)}`)
     }
-    if (log.syncedSeq >= log.head.seq - 1 && log.sealed.size >= log.tree.size) return
+    const isSynced = log.syncedSeq >= log.head.seq - 1 && log.areCheckpointsOnDisk
+    if (isSynced && log.sealed.size >= log.tree.size) return
     this.#sync(log).catch((error: unknown) => {
       this.#log('error', `the trail in ${this.directory} was not synced or sealed: ${String(error)}`)
     })

@@ -39,7 +39,8 @@ export function link(
   let line = canonicalJson(record)
   // JSON.stringify writes a lone surrogate as an escape; so it does nothing else from U+D800 up.
   if (/[^ -~]|\\u[dD]/.test(line)) line = canonicalJson(spelledOut(record))
-  if (Buffer.byteLength(line) > maxLineBytes) line = canonicalJson(spelledOut(shortened(record)))
+  // Spelled out first: what is spelled out is longer, up to three times.
+  if (Buffer.byteLength(line) > maxLineBytes) line = canonicalJson(shortened(spelledOut(record) as JsonObject))
   const leaf = leafHash(line)
   return { line, leaf, next: { seq: head.seq + 1, prev: leaf.toString('hex') } }
 }

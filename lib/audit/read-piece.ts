@@ -127,7 +127,8 @@ function valueOf(member: EdgeMember | undefined): unknown {
 
 /** The message in a long event: what follows `data:`, which must be one line. */
 function insideEvent({ head, tail, marks }: TappedPiece): Pick<TappedPiece, 'head' | 'tail' | 'marks'> | undefined {
-  const lines = /^(?:\xef\xbb\xbf)?((?:(?!data:)[^\r\n]*(?:\r\n|\r|\n))*)data: ?([^\r\n]*)$/.exec(
+  // One way only to read a line's end: with two, each line doubles what a text that does not match costs.
+  const lines = /^(?:\xef\xbb\xbf)?((?:(?!data:)[^\r\n]*(?:\r(?!\n)|\r?\n))*)data: ?([^\r\n]*)$/.exec(
     head.toString('latin1'),
   )
   const [last = '', ...after] = tail.toString('latin1').split(/[\r\n]+/)

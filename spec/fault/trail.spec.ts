@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { LineFile } from '../../adapters/audit-sink/line-file.ts'
 import { systemClock } from '../../adapters/clock.ts'
 import { recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
@@ -300,6 +301,96 @@ describe('a disk that fails', () => {
     expect((await records()).map(({ call }) => call)).not.toContain('broken')
   })
 
+  it('T13 goes on in a new segment, and says so, where the sync before a new one fails', async () => {
+    const trail = trailIn(folder, { maxSegmentBytes: 2_500 })
+    await trail.append({ type: 'heartbeat' })
+    // Once: a kernel tells of what it could not write one time only.
+    const sync = vi.spyOn(LineFile.prototype, 'syncNow').mockImplementationOnce(() => {
+      throw new Error('EIO')
+    })
+    let failed = ''
+    for (let n = 0; n < 30 && failed === ''; n++)
+      await trail.append({ type: 'heartbeat', n }).catch((error: unknown) => (failed = String(error)))
+    sync.mockRestore()
+    expect(failed).toContain('EIO')
+    await trail.append({ type: 'admission', call: 'after' })
+    const types = (await records()).map(({ type }) => type)
+    await trail.close()
+    expect(types.slice(-2)).toEqual(['fault', 'admission'])
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('T13 lets nobody go on whose record was in a segment that was given up', async () => {
+    const trail = trailIn(folder, { durability: 'disk' })
+    await trail.append({ type: 'heartbeat' }, true)
+    // The disk is slow, and all is well with what it was asked for; then a write fails, and the next begins a new segment.
+    let answer = (): void => undefined
+    const sync = vi
+      .spyOn(LineFile.prototype, 'sync')
+      .mockImplementationOnce(() => new Promise((done) => (answer = done)))
+    const first = trail.append({ type: 'admission', call: 'first' }, true)
+    const second = trail.append({ type: 'admission', call: 'second' }, true)
+    const write = vi.spyOn(LineFile.prototype, 'append').mockImplementationOnce(() => {
+      throw new Error('EIO')
+    })
+    await expect(trail.append({ type: 'admission', call: 'broken' })).rejects.toThrow('EIO')
+    await trail.append({ type: 'heartbeat' })
+    answer()
+    const said = await Promise.allSettled([first, second])
+    sync.mockRestore()
+    write.mockRestore()
+    await trail.close()
+    expect(said.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  })
+
+  it('goes on when the directory could not be synced for a new segment, and can be again', async (context) => {
+    const writer = await startWriter(folder, { durability: 'os', maxSegmentBytes: 2_500 })
+    expect(await writer.append('before')).toBe('ok')
+    const strace = await inject(context, writer.pid, 'fsync:error=EIO')
+    let said = 'ok'
+    for (let n = 0; n < 30 && said === 'ok'; n++) said = await writer.append(`fills-${n}`)
+    expect(said).toContain('EIO')
+    expect(await writer.append('still')).toContain('EIO')
+    await strace.stop()
+    expect(await writer.append('after')).toBe('ok')
+    await writer.stop()
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('gives the directory back when a log could neither be begun nor taken away', async (context) => {
+    const writer = await startWriter(folder, { durability: 'os' }, 'later')
+    const strace = await inject(context, writer.pid, 'fdatasync,unlink:error=EIO')
+    expect(await writer.append('broken')).toContain('EIO')
+    await strace.stop()
+    expect(await writer.append('after')).toBe('ok')
+    await writer.stop()
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('has its checkpoints on disk, too', async () => {
+    const sync = vi.spyOn(LineFile.prototype, 'sync')
+    const trail = trailIn(folder, { checkpointMs: 1 })
+    await trail.append({ type: 'heartbeat' })
+    await sleep(700)
+    const files = new Set(sync.mock.contexts)
+    sync.mockRestore()
+    await trail.close()
+    expect(files.size).toBe(2)
+  })
+
+  it('leaves nothing to explain, wherever a start was killed', { timeout: 60_000 }, async (context) => {
+    for (let when = 1; when <= 10; when++) {
+      const writer = await startWriter(folder, { durability: 'disk' }, 'later')
+      const strace = await inject(context, writer.pid, `openat:signal=KILL:when=${when}`)
+      void writer.append(`killed-${when}`)
+      await sleep(200)
+      await writer.kill()
+      await strace.stop()
+    }
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder])).toMatchObject({ faults: [], warnings: [] })
+  })
+
   it('T14 keeps nobody waiting for a slow disk for more than 250 ms', async (context) => {
     const writer = await startWriter(folder, { durability: 'disk' })
     expect(await writer.append('before')).toBe('ok')
@@ -392,6 +483,18 @@ describe('a trail that was tampered with', () => {
       Buffer.concat([written.subarray(0, at), Uint8Array.of(0xff), written.subarray(at + 3)]),
     )
     expect(verifyTrails([folder]).faults.join()).toContain('record 3 is no record')
+  })
+
+  it('begins no log under a number that nobody lists', async () => {
+    await writeFile(join(folder, 'trail-99999999-aaaaaaaa-000001.jsonl'), '')
+    await expect(trailIn(folder).append({ type: 'heartbeat' })).rejects.toThrow('there is no number after it')
+  })
+
+  it('does not wait for a pipe in the place of a segment', async () => {
+    await writtenTrail(folder, 1)
+    execFileSync('mkfifo', [join(folder, 'trail-00000009-aaaaaaaa-000001.jsonl')])
+    expect(() => verifyTrails([folder])).toThrow('is no regular file')
+    await expect(trailIn(folder).append({ type: 'heartbeat' })).rejects.toThrow('is no regular file')
   })
 
   it('shows bytes that were put after the end of an earlier log, or taken from there', async () => {

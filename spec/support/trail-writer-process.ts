@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline'
 import { Trail, type TrailSettings } from '../../adapters/audit-sink/trail.ts'
 import { systemClock } from '../../adapters/clock.ts'
 
-const [directory = '', settings = '{}'] = process.argv.slice(2)
+const [directory = '', settings = '{}', begins = 'at once'] = process.argv.slice(2)
 const trail = new Trail(directory, JSON.parse(settings) as TrailSettings, systemClock, () => undefined)
-await trail.append({ type: 'heartbeat' })
+if (begins === 'at once') await trail.append({ type: 'heartbeat' })
 console.log('ready')
 const lines = createInterface(process.stdin)
 lines.on('line', (call) => {

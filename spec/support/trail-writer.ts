@@ -15,9 +15,14 @@ export interface TrailWriter {
   kill(): Promise<void>
 }
 
-export async function startWriter(directory: string, settings: Partial<TrailSettings>): Promise<TrailWriter> {
+/** @param begins the log: at once, or with the first call */
+export async function startWriter(
+  directory: string,
+  settings: Partial<TrailSettings>,
+  begins: 'at once' | 'later' = 'at once',
+): Promise<TrailWriter> {
   const script = join(import.meta.dirname, 'trail-writer-process.ts')
-  const child = spawn(process.execPath, [script, directory, JSON.stringify({ node: 'node-1', ...settings })], {
+  const child = spawn(process.execPath, [script, directory, JSON.stringify({ node: 'node-1', ...settings }), begins], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const ended = once(child, 'exit')

@@ -26,7 +26,9 @@ describe('link', () => {
     const hostile = '"}\n{"type":"admission"}\r\n\u001b[31m\u0000\u2028\u2029'
     const { line } = link(genesis, { type: 'denial', tool: hostile, [hostile]: 1 })
     expect(line).not.toMatch(/[\u0000-\u001f]/)
-    expect(JSON.parse(line)).toMatchObject({ tool: hostile, [hostile]: 1 })
+    // Canonical JSON has no escape for Unicode's own line ends: they are spelled out as text.
+    const spelled = hostile.replace('\u2028', '\\u2028').replace('\u2029', '\\u2029')
+    expect(JSON.parse(line)).toMatchObject({ tool: spelled, [spelled]: 1 })
     expect(faultsOf(line)).toEqual([])
   })
 
@@ -48,6 +50,17 @@ describe('link', () => {
       expect(faultsOf(line)).toEqual([])
     }
   })
+
+  it.each(['\u0085', '\u200b', '\u{e0001}', '\ud800', '"', '\u0000'])(
+    'keeps a line within its length when what is spelled out makes it longer: %j',
+    (character) => {
+      for (let count = 1_000; count <= 20_000; count += 1_000) {
+        const { line } = link(genesis, { type: 'denial', arguments: { [character.repeat(count)]: 1 }, tool: 'x' })
+        expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxLineBytes)
+        expect(faultsOf(line)).toEqual([])
+      }
+    },
+  )
 
   it.each([Number.NaN, Infinity])('refuses %d', (value) => {
     expect(() => link(genesis, { type: 'denial', value })).toThrow(RangeError)

@@ -336,6 +336,16 @@ describe('an event stream', () => {
     expect(events([], { ended: false })).toMatchObject({ rpc_outcome: 'unknown' })
   })
 
+  it.each(['\r\n', '\r', '\n'])('is not made slow by many lines of a long event that end in %j', (end) => {
+    const begun = performance.now()
+    for (const lines of [26, 2_700]) {
+      // Nothing of a message in what is kept: all that comes before it is tried.
+      expect(events([`:${end}`.repeat(lines) + long.repeat(2) + end + event(answer)])['rpc_outcome']).toBe('unknown')
+      expect(events([`:${end}`.repeat(lines) + `data: 1${end}data: ${long.repeat(2)}`])['rpc_outcome']).toBe('unknown')
+    }
+    expect(performance.now() - begun).toBeLessThan(500)
+  })
+
   it('of which not all was kept is not said to answer nothing', () => {
     const other = event('{"id":5,"result":{}}')
     expect(events([other, other], { found: 2 })['rpc_outcome']).toBe('none')
