@@ -6,8 +6,8 @@ import { readSaltKey } from '../adapters/audit-sink/node-key.ts'
 import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
 import { readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { commit, saltOf } from '../lib/audit/commitment.ts'
-import { leafHash } from '../lib/audit/merkle.ts'
-import { checkProof, tlogProof } from '../lib/audit/proof.ts'
+import { InclusionProofs, leafHash } from '../lib/audit/merkle.ts'
+import { checkProof, tlogProofOf } from '../lib/audit/proof.ts'
 import { noteOf } from '../lib/audit/verify-log.ts'
 import type { Json, JsonObject } from '../lib/mcp/message.ts'
 import { auditDirectory, logsOf, readRecord, trustedKeys } from './audit-files.ts'
@@ -165,29 +165,53 @@ export function proveRecord(directory: string, { log, number, line }: Pick<Found
   return proof as string
 }
 
-/** Proofs of several records of one log, which is read once. */
+/** Proofs of several records of one log, which is read once, and of which no more is kept than the proofs need. */
 export function proveRecords(
   directory: string,
   log: LogFiles,
   records: readonly { readonly number: number; readonly line: string }[],
 ): string[] {
-  const sealed: { readonly size: number; readonly note: string }[] = []
+  const sealed = sealsOver(directory, log, new Set(records.map(({ number }) => number)))
+  const wanted = records.map(({ number, line }) => {
+    const over = sealed.get(number)
+    if (!over) throw new UsageError(`no checkpoint covers record ${number} of ${log.key} yet: there is one a second`)
+    return { line, ...over, index: number - 1 }
+  })
+  const proofs = new InclusionProofs(wanted)
+  const certificates: { readonly at: number; readonly text: string }[] = []
+  let size = 0
+  for (const { line, record } of linesOf(directory, log)) {
+    proofs.append(leafHash(line))
+    size++
+    if (record?.type === 'key') certificates.push({ at: size, text: said(record.certificate) })
+  }
+  return wanted.map(({ line, index, size: of, note }) => {
+    const certificate = certificates.findLast(({ at }) => at <= of)
+    if (!certificate || of > size)
+      throw new UsageError(
+        `record ${index + 1} of ${log.key} cannot be proven: \`kmcp audit verify\` says what is missing`,
+      )
+    return tlogProofOf(line, proofs.proof({ index, size: of }), index, note, certificate.text)
+  })
+}
+
+/** For each record the first checkpoint that covers it. */
+function sealsOver(
+  directory: string,
+  log: LogFiles,
+  numbers: ReadonlySet<number>,
+): Map<number, { readonly size: number; readonly note: string }> {
+  const seals = new Map<number, { readonly size: number; readonly note: string }>()
+  const open = [...numbers].sort((a, b) => b - a)
   for (const read of log.checkpoints === undefined ? [] : readLines(directory, log.checkpoints)) {
     const note = 'line' in read ? noteOf(read.line) : undefined
     const checkpoint = note === undefined ? undefined : readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1))
-    if (note !== undefined && checkpoint) sealed.push({ size: checkpoint.size, note })
+    if (note === undefined || !checkpoint) continue
+    for (let last = open.at(-1); last !== undefined && last <= checkpoint.size; last = open.at(-1)) {
+      seals.set(last, { size: checkpoint.size, note })
+      open.pop()
+    }
+    if (open.length === 0) break
   }
-  const leaves: Buffer[] = []
-  const certificates: { readonly at: number; readonly text: string }[] = []
-  for (const { line, record } of linesOf(directory, log)) {
-    leaves.push(leafHash(line))
-    if (record?.type === 'key') certificates.push({ at: leaves.length, text: said(record.certificate) })
-  }
-  return records.map(({ number, line }) => {
-    const over = sealed.find(({ size }) => size >= number)
-    const certificate = certificates.findLast(({ at }) => at <= (over?.size ?? 0))
-    if (!over || !certificate)
-      throw new UsageError(`no checkpoint covers record ${number} of ${log.key} yet: there is one a second`)
-    return tlogProof(line, leaves.slice(0, over.size), number - 1, over.note, certificate.text)
-  })
+  return seals
 }

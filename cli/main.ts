@@ -1,4 +1,7 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { auditAnchor } from './audit-anchor.ts'
+import { auditCheckEvidence } from './audit-check-evidence.ts'
+import { auditEvidence } from './audit-evidence.ts'
 import { auditCheckProof, auditDisclose, auditKeys, auditProve } from './audit-prove.ts'
 import { auditQuery } from './audit-query.ts'
 import { auditShip } from './audit-ship.ts'
@@ -34,6 +37,9 @@ const commands: Readonly<Record<string, Command>> = {
   'audit disclose': auditDisclose,
   'audit keys': auditKeys,
   'audit ship': auditShip,
+  'audit anchor': auditAnchor,
+  'audit evidence': auditEvidence,
+  'audit check-evidence': auditCheckEvidence,
   'pins list': pinsList,
   'pins approve': pinsApprove,
   'pins reject': pinsReject,

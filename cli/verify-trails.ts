@@ -10,6 +10,7 @@ import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-not
 import { type LogReport, LogVerifier } from '../lib/audit/verify-log.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { logsOf } from './audit-files.ts'
+import { rootsOf } from './log-roots.ts'
 
 /**
  * @property nodeKeys trusted; undefined takes those the trails name themselves
@@ -61,7 +62,7 @@ export function verifyTrails(directories: readonly string[], options: VerifyOpti
   return { records, logs, faults, warnings, notes, limits: limitsOf(directories, logs, options) }
 }
 
-interface Findings {
+export interface Findings {
   readonly faults: string[]
   readonly warnings: string[]
   readonly notes: string[]
@@ -218,7 +219,7 @@ function peers(logs: readonly VerifiedLog[], options: VerifyOptions, { faults, w
         )
         continue
       }
-      const root = log.roots.get(head.size) ?? rootAt(log, head.size)
+      const root = rootsOf(log, [head.size]).get(head.size)
       if (!root?.equals(head.root))
         faults.push(`${log.at}: ${witness.node} has seen other records than these (${head.size})`)
     }
@@ -226,19 +227,8 @@ function peers(logs: readonly VerifiedLog[], options: VerifyOptions, { faults, w
   for (const node of absent) notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
 }
 
-/** A checkpoint that is not there any more, and that somebody has seen: the log is read again up to it. */
-function rootAt(log: VerifiedLog, size: number): Buffer | undefined {
-  const verifier = new LogVerifier(log.key, [][Symbol.iterator](), undefined, [size])
-  let at = 0
-  for (const file of log.files.segments) {
-    for (const read of readLines(log.directory, file)) {
-      if ('line' in read && at++ < size) verifier.line(read.line)
-    }
-  }
-  return verifier.end().roots.get(size)
-}
-
-function keyOf(text: string): NoteKey[] {
+/** The verifier key in a text, where it is one. */
+export function keyOf(text: string): NoteKey[] {
   try {
     return [readVerifierKey(text)]
   } catch {
@@ -246,8 +236,27 @@ function keyOf(text: string): NoteKey[] {
   }
 }
 
-/** What files alone cannot show, in figures where there are some. */
-function limitsOf(directories: readonly string[], logs: readonly VerifiedLog[], { nodeKeys }: VerifyOptions): string[] {
+/**
+ * What somebody outside the node has of a log.
+ *
+ * @property size of the largest checkpoint of which the auditor has a copy. @property said in words: who has it, since when
+ */
+export interface KeptOutside {
+  readonly size: number
+  readonly said: string
+}
+
+/**
+ * What files alone cannot show, in figures where there are some.
+ *
+ * @param kept by origin
+ */
+export function limitsOf(
+  directories: readonly string[],
+  logs: readonly VerifiedLog[],
+  { nodeKeys }: Pick<VerifyOptions, 'nodeKeys'>,
+  kept: ReadonlyMap<string, KeptOutside> = new Map(),
+): string[] {
   const limits: string[] = []
   for (const directory of directories) {
     const own = logs.filter((log) => log.directory === directory)
@@ -258,11 +267,17 @@ function limitsOf(directories: readonly string[], logs: readonly VerifiedLog[], 
       .flatMap(({ peerHeads }) => peerHeads)
       .map(({ note }) => readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1)))
       .reduce((most, head) => (head?.origin === newest.origin ? Math.max(most, head.size) : most), 0)
-    limits.push(
-      seen > 0
-        ? `${newest.at}: the ${newest.records - seen} records after record ${seen}, the last another node has seen, could be cut off unnoticed`
-        : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
-    )
+    const outside = kept.get(newest.origin)
+    if (outside && outside.size >= seen)
+      limits.push(
+        `${newest.at}: the ${newest.records - outside.size} records after record ${outside.size}, ${outside.said}, could be cut off or rewritten unnoticed`,
+      )
+    else
+      limits.push(
+        seen > 0
+          ? `${newest.at}: the ${newest.records - seen} records after record ${seen}, the last another node has seen, could be cut off unnoticed`
+          : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
+      )
     const file = join(directory, nodeVerifierFile)
     if (nodeKeys === undefined)
       limits.push(

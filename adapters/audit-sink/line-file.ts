@@ -28,6 +28,10 @@ export class LineFile {
     this.#descriptor = openSync(path, 'ax', 0o600)
   }
 
+  get path(): string {
+    return this.#path
+  }
+
   /** Bytes of whole lines. */
   get size(): number {
     return this.#size

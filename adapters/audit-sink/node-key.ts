@@ -35,7 +35,8 @@ function keyOf(directory: string): KeyObject {
   return readKey(readFileSync(path, 'utf8'), path)
 }
 
-function readKey(pem: string, from: string): KeyObject {
+/** An Ed25519 private key. @param from what messages call it. @throws Error for a key of another kind */
+export function readKey(pem: string, from: string): KeyObject {
   let key: KeyObject
   try {
     key = createPrivateKey(pem)

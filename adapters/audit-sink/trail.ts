@@ -45,6 +45,8 @@ export interface TrailSettings {
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void
 
 const checkpointRecords = 1_000
+/** Behind the name of a log that is being begun: nobody takes it for one. */
+const unfinished = '.new'
 const syncMs = 200
 /** More have no name that `listLogs` reads. */
 const maxSegments = 999_999
@@ -209,8 +211,9 @@ export class Trail {
       const key = nextKey(this.directory, boot)
       const origin = originOf(this.#settings.node, boot)
       const path = join(this.directory, segmentFile(key, 1))
-      // A log is one from its first two records on: whoever is killed before leaves nothing that has to be explained.
-      const file = new LineFile(`${path}.new`)
+      // A log is there with its start and its key, or not at all: killed in between, it would be a fault for ever, and
+      // hide the log before it from the next start.
+      const file = new LineFile(`${path}${unfinished}`)
       begun.push(file)
       const start = {
         type: 'start',

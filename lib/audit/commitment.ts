@@ -1,7 +1,8 @@
 /** Commitments: what can be proven later without having been written down. */
-import { createHash, createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
 import type { Json } from '../mcp/message.ts'
+import { hmacSha256 } from './hmac.ts'
 
 /**
  * The salt of one record: derived from its log's salt key, so that nothing has to be kept for each, and destroying the
@@ -10,7 +11,7 @@ import type { Json } from '../mcp/message.ts'
  * @param saltKey 256 random bits
  * @param call    the call's id
  */
-export const saltOf = (saltKey: Buffer, call: string): Buffer => createHmac('sha256', saltKey).update(call).digest()
+export const saltOf = (saltKey: Buffer, call: string): Buffer => hmacSha256(saltKey, call)
 
 /** SHA-256(salt || canonical JSON), in hex: nobody without the salt can try values against it. */
 export const commit = (salt: Buffer, value: Json): string =>

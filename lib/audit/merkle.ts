@@ -55,20 +55,90 @@ function rootOf(leaves: readonly Buffer[], from: number, to: number): Buffer {
  * @throws RangeError where there is no such leaf
  */
 export function inclusionProof(leaves: readonly Buffer[], index: number): Buffer[] {
-  if (!Number.isInteger(index) || index < 0 || index >= leaves.length) throw new RangeError(`there is no leaf ${index}`)
-  const path: Buffer[] = []
-  let [from, to] = [0, leaves.length]
+  return siblings({ index, size: leaves.length }).map(({ from, to }) => rootOf(leaves, from, to))
+}
+
+/** @property index of the leaf, from 0. @property size of the tree the proof is in */
+export interface WantedProof {
+  readonly index: number
+  readonly size: number
+}
+
+/**
+ * Proofs of some leaves of one tree, from one reading of all its leaves: keeps the subtrees the proofs are made of, and
+ * nothing else.
+ */
+export class InclusionProofs {
+  /** Roots of perfect subtrees by height, then by place among those of their height. */
+  readonly #kept: Map<number, Buffer | undefined>[] = []
+  readonly #open: Buffer[] = []
+  #size = 0
+
+  /** @throws RangeError where there is no such leaf */
+  constructor(wanted: readonly WantedProof[]) {
+    for (const one of wanted)
+      for (const range of siblings(one))
+        for (const { height, place } of perfect(range)) (this.#kept[height] ??= new Map()).set(place, undefined)
+  }
+
+  append(leaf: Buffer): void {
+    let hash = leaf
+    let [height, place] = [0, this.#size]
+    this.#keep(height, place, hash)
+    for (; place % 2 === 1; place = (place - 1) / 2) {
+      hash = nodeHash(this.#open.pop() as Buffer, hash)
+      height++
+      this.#keep(height, (place - 1) / 2, hash)
+    }
+    this.#open.push(hash)
+    this.#size++
+  }
+
+  /**
+   * As `inclusionProof` has it.
+   *
+   * @throws RangeError for one that was not wanted, or whose tree is larger than what was appended
+   */
+  proof(wanted: WantedProof): Buffer[] {
+    return siblings(wanted).map((range) =>
+      perfect(range)
+        .map(({ height, place }) => {
+          const root = this.#kept[height]?.get(place)
+          if (!root) throw new RangeError(`there is no proof of leaf ${wanted.index} in a tree of ${wanted.size}`)
+          return root
+        })
+        .reduceRight((right, left) => nodeHash(left, right)),
+    )
+  }
+
+  #keep(height: number, place: number, hash: Buffer): void {
+    if (this.#kept[height]?.has(place) === true) this.#kept[height].set(place, hash)
+  }
+}
+
+/** The ranges of leaves whose roots are a leaf's proof, its own sibling first. */
+function siblings({ index, size }: WantedProof): { readonly from: number; readonly to: number }[] {
+  if (!Number.isInteger(index) || index < 0 || index >= size) throw new RangeError(`there is no leaf ${index}`)
+  const path: { from: number; to: number }[] = []
+  let [from, to] = [0, size]
   while (to - from > 1) {
     const middle = from + splitOf(to - from)
-    if (index < middle) {
-      path.push(rootOf(leaves, middle, to))
-      to = middle
-    } else {
-      path.push(rootOf(leaves, from, middle))
-      from = middle
-    }
+    path.push(index < middle ? { from: middle, to } : { from, to: middle })
+    if (index < middle) to = middle
+    else from = middle
   }
   return path.reverse()
+}
+
+/** The perfect subtrees a range of RFC 6962's is made of, the largest first. */
+function perfect({ from, to }: { from: number; to: number }): { readonly height: number; readonly place: number }[] {
+  const trees: { height: number; place: number }[] = []
+  while (from < to) {
+    const height = Math.floor(Math.log2(to - from))
+    trees.push({ height, place: from / 2 ** height })
+    from += 2 ** height
+  }
+  return trees
 }
 
 /**

@@ -20,9 +20,20 @@ export function tlogProof(
   note: string,
   certificate: string,
 ): string {
+  return tlogProofOf(line, inclusionProof(leaves, index), index, note, certificate)
+}
+
+/** The same of a proof that is there already. @param path as `inclusionProof` has it */
+export function tlogProofOf(
+  line: string,
+  path: readonly Buffer[],
+  index: number,
+  note: string,
+  certificate: string,
+): string {
   // The extra line is not authenticated: the record is by its leaf, the certificate by the node's key.
   const extra = Buffer.from(JSON.stringify({ record: line, certificate })).toString('base64')
-  const hashes = inclusionProof(leaves, index).map((hash) => `${hash.toString('base64')}\n`)
+  const hashes = path.map((hash) => `${hash.toString('base64')}\n`)
   return `${heading}\nextra ${extra}\nindex ${index}\n${hashes.join('')}\n${note}`
 }
 

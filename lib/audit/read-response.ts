@@ -1,8 +1,9 @@
-/** What came back, for the record: how a request was answered, and the digest of the answer. None of its text. */
+/** What came back, for the record: how a request was answered, and a commitment to the answer. None of its text. */
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import type { Call } from '../context/call.ts'
 import type { JsonObject } from '../mcp/message.ts'
+import { commit, saltOf } from './commitment.ts'
 import { type PieceAnswer, readPiece } from './read-piece.ts'
 import { readTapped, type TappedResponse } from './tapped-response.ts'
 
@@ -14,20 +15,20 @@ import { readTapped, type TappedResponse } from './tapped-response.ts'
  * - `body_bytes`: of the body, as it came from the upstream or the plugin that answered
  * - `rpc_outcome`, of requests: `result`; `tool_error`, a tool's result with `isError`; `error`, with `rpc_error_code`; `none`,
  *   nothing in the answer answers the request; `unknown`, what was kept of it does not tell
- * - `body_sha256` and `digest_of`: `whole` body; `message`, the one in an event that answers; `first N bytes` of either, where
- *   more was not kept
+ * - `response_commitment`, to the SHA-256 of what `commitment_of` names: the `whole` body; the `message`, in the event that
+ *   answers; the `first N bytes` of either, where more was not kept. Salted, because answers are short often enough to be guessed
  *
  * It never throws: an outcome that says less is better than none.
  */
-export function responseOf(call: Call, serialized: unknown): JsonObject {
+export function responseOf(call: Call, saltKey: Buffer, serialized: unknown): JsonObject {
   try {
-    return describe(call, serialized)
+    return describe(call, saltOf(saltKey, call.id), serialized)
   } catch {
     return { body_watched: false, body_not_watched: 'unreadable' }
   }
 }
 
-function describe(call: Call, serialized: unknown): JsonObject {
+function describe(call: Call, salt: Buffer, serialized: unknown): JsonObject {
   const tapped = readTapped(serialized)
   if (!tapped) return { body_watched: false }
   if (tapped.kind === 'failed') return { body_watched: false, body_not_watched: 'tap_failed' }
@@ -45,11 +46,7 @@ function describe(call: Call, serialized: unknown): JsonObject {
     body_watched: isEnded ? true : 'cut',
     body_bytes: tapped.bytes,
     ...(idRaw === undefined ? {} : outcomeOf(answer, answers, isEnded && isAllKept(tapped))),
-    ...(tapped.kind === 'body'
-      ? digestOfBody(tapped)
-      : answer
-        ? digestOf(answer.bytes, answer.isWhole, 'message')
-        : {}),
+    ...commitmentTo(salt, tapped.kind === 'body' ? bodyOf(tapped) : answer && { ...answer, name: 'message' }),
   }
 }
 
@@ -86,17 +83,29 @@ function hasEnded(tapped: TappedResponse, call: Call, serialized: unknown): bool
   return tapped.hasEnded || (tapped.bytes === 0 && (call.request.verb === 'HEAD' || status === 204 || status === 304))
 }
 
-function digestOfBody({ pieces: [piece], hasEnded }: TappedResponse): JsonObject {
-  if (!piece) return {}
-  const isWhole = piece.size === piece.head.length + piece.tail.length
-  return digestOf(isWhole ? Buffer.concat([piece.head, piece.tail]) : piece.head, isWhole && hasEnded, 'whole')
+/** What is committed to. @property bytes all of it where `isWhole`, else its first ones */
+interface Committed {
+  readonly name: 'whole' | 'message'
+  readonly bytes: Buffer
+  readonly isWhole: boolean
 }
 
-function digestOf(bytes: Buffer, isWhole: boolean, whole: 'whole' | 'message'): JsonObject {
-  if (bytes.length === 0) return {}
-  const ofMessage = whole === 'message' ? ' of the message' : ''
+function bodyOf({ pieces: [piece], hasEnded }: TappedResponse): Committed | undefined {
+  if (!piece) return undefined
+  const isKept = piece.size === piece.head.length + piece.tail.length
   return {
-    body_sha256: createHash('sha256').update(bytes).digest('hex'),
-    digest_of: isWhole ? whole : `first ${bytes.length} bytes${ofMessage}`,
+    name: 'whole',
+    bytes: isKept ? Buffer.concat([piece.head, piece.tail]) : piece.head,
+    isWhole: isKept && hasEnded,
+  }
+}
+
+function commitmentTo(salt: Buffer, committed: Committed | undefined): JsonObject {
+  if (!committed || committed.bytes.length === 0) return {}
+  const { name, bytes, isWhole } = committed
+  const first = `first ${bytes.length} bytes${name === 'message' ? ' of the message' : ''}`
+  return {
+    response_commitment: commit(salt, createHash('sha256').update(bytes).digest('hex')),
+    commitment_of: isWhole ? name : first,
   }
 }

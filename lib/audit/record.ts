@@ -94,7 +94,7 @@ export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, se
         ? {}
         : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
       ...seen,
-      ...responseOf(call, serialized),
+      ...responseOf(call, saltKey, serialized),
       ...(call.listed
         ? {
             returned: call.listed.kept.length,

@@ -1,7 +1,7 @@
 /** What of a call's arguments goes on record. */
-import { createHmac } from 'node:crypto'
 import { canonicalJson } from '../canonical-json.ts'
 import type { Json, JsonObject } from '../mcp/message.ts'
+import { hmacSha256 } from './hmac.ts'
 
 /**
  * - `clear`: names of arguments whose values are recorded as they are; everything else is masked, but its name and
@@ -74,9 +74,7 @@ export function redact(args: Json, rules: RedactionRules): Json {
     values++
     if (typeof value === 'object' && value !== null) return copy(value, false, 1)
     if (typeof value === 'string' && value.length > maxClearText) return text(value, false)
-    return `hmac-sha256:${createHmac('sha256', rules.hmacKey as Buffer)
-      .update(canonicalJson(value))
-      .digest('hex')}`
+    return `hmac-sha256:${hmacSha256(rules.hmacKey as Buffer, canonicalJson(value)).toString('hex')}`
   }
 
   function text(value: string, isClear: boolean): string {

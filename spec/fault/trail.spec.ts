@@ -9,7 +9,7 @@ import { systemClock } from '../../adapters/clock.ts'
 import { recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { inject } from '../support/inject.ts'
-import { startWriter } from '../support/trail-writer.ts'
+import { killAtStart, startWriter } from '../support/trail-writer.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
 
 let folder: string
@@ -424,6 +424,15 @@ describe('a disk that fails', () => {
     expect(faults).toEqual([])
     const there = new Set(wholeRecords().map(({ call }) => call))
     expect(acknowledged.filter((call) => !there.has(call))).toEqual([])
+  })
+})
+
+describe('a start that was killed', () => {
+  it(`T15 leaves a log that is good, or none (${kills} times)`, async () => {
+    await writtenTrail(folder, 1)
+    for (let kill = 0; kill < kills; kill++) await killAtStart(folder, {})
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder]).faults).toEqual([])
   })
 })
 

@@ -8,9 +8,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { auditTable, rowsOf } from '../../cli/audit-show.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
-import { commit, saltOf } from '../../lib/audit/commitment.ts'
 import type { Json } from '../../lib/mcp/message.ts'
-import { type AuditRecord, readRecords, trailText } from '../support/audit-trail.ts'
+import { type AuditRecord, committed, readRecords, trailText } from '../support/audit-trail.ts'
 import { FixtureIssuer } from '../support/fixture-issuer.ts'
 import {
   call,
@@ -494,15 +493,6 @@ describe.skipIf(skipReason)('records', () => {
     })
   })
 })
-
-/** What a record should commit to, with the salt of the log it is in. */
-async function committed(directory: string, record: AuditRecord | undefined, value: Json): Promise<string> {
-  const [salt = ''] = (await readdir(directory)).filter(
-    (name) => name.includes(String(record?.boot).slice(0, 8)) && name.startsWith('salt-'),
-  )
-  const saltKey = Buffer.from((await readFile(join(directory, salt), 'utf8')).trim(), 'hex')
-  return commit(saltOf(saltKey, String(record?.call)), value)
-}
 
 /** What a terminal obeys, by its UTF-16 units. */
 const spelledOut = (text: string): string =>

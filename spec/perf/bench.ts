@@ -1,9 +1,11 @@
 /**
  * `npm run bench`: what the suite adds to a call, in one run on this machine: both shapes, 1 and 32 connections, on the
- * embedded gateway and on Kong where there is one; the memory of the plugin server; and what verifying a token costs it.
+ * embedded gateway and on Kong where there is one; the memory of the plugin server; what verifying a token costs it, and
+ * what writing and verifying the audit trail does.
  *
  *   --seconds N   how long each measurement lasts, default 2
  *   --rounds N    bare host, six plugins and bundle in turn, so often; medians are shown; default 3
+ *   --records N   how many records of the trail are written and verified, default 1,000,000
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,11 +20,16 @@ import { stringify } from 'yaml'
 import { type Host, type HostOptions, startEmbeddedHost } from '../../embedded/host.ts'
 import { hasKong, startKongHost } from '../../embedded/kong-host.ts'
 import { freePort } from '../../embedded/world.ts'
+import { benchAudit } from './audit.ts'
 import { benchDecisions } from './decisions.ts'
 import { benchVerification } from './verification.ts'
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '2' }, rounds: { type: 'string', default: '3' } },
+  options: {
+    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    records: { type: 'string', default: '1000000' },
+  },
 })
 const durationMs = Number(values.seconds) * 1000
 const rounds = Number(values.rounds)
@@ -52,6 +59,7 @@ try {
   )
   await benchVerification()
   benchDecisions()
+  await benchAudit(Number(values.records))
   await bench('embedded gateway', startEmbeddedHost, Number(printed.toString()))
   if (hasKong()) await bench('kong', startKongHost, Number(printed.toString()))
   else console.log('kong: skipped, there is no kong on the PATH')

@@ -1,4 +1,4 @@
-/** A real browser for the identity provider's pages: a headless Chromium that is on this machine already. */
+/** A real browser, for the identity provider's pages and for reports: a headless Chromium that is on this machine already. */
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 
@@ -44,15 +44,25 @@ export interface OpenBrowser {
 }
 
 /**
+ * Starts the browser at pages of the provider.
+ *
+ * @throws Error where there is none: ask `noBrowserReason` first
+ */
+export async function openBrowser(): Promise<OpenBrowser> {
+  const browser = await launchChromium()
+  return { visit: (url) => visit(browser, url), close: () => browser.close() }
+}
+
+/**
  * Starts the browser.
  *
  * It looks nothing up on the internet and sends nothing there: only loopback addresses are opened.
  *
  * @throws Error where there is none: ask `noBrowserReason` first
  */
-export async function openBrowser(): Promise<OpenBrowser> {
+export async function launchChromium(): Promise<Browser> {
   if (executablePath === undefined) throw new Error(noBrowserReason)
-  const browser = await chromium.launch({
+  return chromium.launch({
     executablePath,
     args: [
       '--disable-gpu',
@@ -63,7 +73,6 @@ export async function openBrowser(): Promise<OpenBrowser> {
       '--disable-sync',
     ],
   })
-  return { visit: (url) => visit(browser, url), close: () => browser.close() }
 }
 
 async function visit(browser: Browser, url: URL): Promise<Visitor> {

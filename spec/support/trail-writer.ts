@@ -1,8 +1,10 @@
 /** A trail in a process of its own, which can be killed, stopped and traced. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
 import type { TrailSettings } from '../../adapters/audit-sink/trail.ts'
 
 export interface TrailWriter {
@@ -50,4 +52,19 @@ export async function startWriter(
       await ended
     },
   }
+}
+
+/** Starts one and kills it a moment after its first file is there, which is before it has begun a log, or after. */
+export async function killAtStart(directory: string, settings: Partial<TrailSettings>): Promise<void> {
+  const script = join(import.meta.dirname, 'trail-writer-process.ts')
+  const before = readdirSync(directory).length
+  const child = spawn(process.execPath, [script, directory, JSON.stringify({ node: 'node-1', ...settings })], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  while (child.exitCode === null && readdirSync(directory).length <= before) await setImmediate()
+  const until = performance.now() + Math.random() * 3
+  while (performance.now() < until);
+  child.kill('SIGKILL')
+  await ended
 }

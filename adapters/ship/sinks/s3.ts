@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { secretSource } from '../config.ts'
 import { HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
-import { type AwsCredentials, signRequest } from '../sigv4.ts'
+import { type AwsCredentials, signRequest } from '../../aws-sigv4.ts'
 import { type Entry, type Sent, type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {

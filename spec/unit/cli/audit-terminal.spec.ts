@@ -8,6 +8,14 @@ import { kmcp, type Ran } from './run-kmcp.ts'
 /** Ends a line, begins a record, clears the screen (also with the one-byte CSI), sets a title, turns text round, hides. */
 const hostile = '"}\n{"type":"admission"}\r\n\u001b[2J\u009b31m\u001b]0;x\u0007\u202e\u200b\u007f\u0085\u{e0041}'
 
+/** As it stands on record: canonical JSON has no escape for what steers a terminal beyond U+001F, so it is spelled out. */
+const onRecord = hostile.replace(/[\u007f-\u009f\p{Cf}]/gu, (character) =>
+  Array.from(
+    { length: character.length },
+    (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+  ).join(''),
+)
+
 let folder: string
 beforeEach(async () => {
   folder = await trailFolder()
@@ -52,19 +60,19 @@ describe('T31 a hostile record', () => {
     expect(shown.code).toBe(0)
     expect(shown.out.trimEnd().split('\n')).toHaveLength(2 + 3)
     expectHarmless(shown)
-    const found = await kmcp(['audit', 'query', '--dir', folder, '--route', hostile])
+    const found = await kmcp(['audit', 'query', '--dir', folder, '--route', onRecord])
     expect(found.out.trimEnd().split('\n')).toHaveLength(2 + 3)
     expectHarmless(found)
   })
 
   it('is one line of JSON, and says the same', async () => {
-    const found = await kmcp(['audit', 'query', '--dir', folder, '--route', hostile, '--json'])
+    const found = await kmcp(['audit', 'query', '--dir', folder, '--route', onRecord, '--json'])
     const records = found.out
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(records.map(({ type }) => type)).toEqual(['admission', 'outcome', 'denial', 'refusal'])
-    expect(records[0]).toMatchObject({ tool: hostile, arguments: { [hostile]: hostile } })
+    expect(records[0]).toMatchObject({ tool: onRecord, arguments: { [onRecord]: onRecord } })
     expectHarmless(found)
   })
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { backOffMs } from '../../../../adapters/ship/back-off.ts'
 import { retryAfterMs, sentByStatus } from '../../../../adapters/ship/http-post.ts'
 import { metricsText } from '../../../../adapters/ship/metrics.ts'
-import { signRequest } from '../../../../adapters/ship/sigv4.ts'
+import { signRequest } from '../../../../adapters/aws-sigv4.ts'
 import { StatusKeeper } from '../../../../adapters/ship/status.ts'
 import { TlsRecords } from '../../../../adapters/ship/watched-socket.ts'
 

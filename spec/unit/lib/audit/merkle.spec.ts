@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { emptyRoot, Frontier, inclusionProof, isIncluded, leafHash } from '../../../../lib/audit/merkle.ts'
+import {
+  emptyRoot,
+  Frontier,
+  inclusionProof,
+  InclusionProofs,
+  isIncluded,
+  leafHash,
+} from '../../../../lib/audit/merkle.ts'
 
 /** Leaves and roots of certificate-transparency's reference tree (merkle_tree_test.cc), RFC 6962 with SHA-256. */
 const inputs = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map(
@@ -116,5 +123,26 @@ describe('an inclusion proof', () => {
   it.each([-1, 0.5, Number.NaN, 3])('is not made for leaf %d of 3', (index) => {
     expect(() => inclusionProof(leaves.slice(0, 3), index)).toThrow(RangeError)
     expect(isIncluded(leaves[0] as Buffer, index, 3, [], emptyRoot)).toBe(false)
+  })
+})
+
+describe('proofs from one reading', () => {
+  it(`are the same, for every leaf of every tree of up to ${maxSize}, whatever comes after`, () => {
+    const wanted = Array.from({ length: maxSize }, (_, at) => at + 1).flatMap((size) =>
+      Array.from({ length: size }, (_, index) => ({ index, size })),
+    )
+    const proofs = new InclusionProofs(wanted)
+    for (const leaf of leaves) proofs.append(leaf)
+    for (const one of wanted) expect(proofs.proof(one)).toEqual(inclusionProof(leaves.slice(0, one.size), one.index))
+  })
+
+  it('are of what was wanted and read, and of nothing else', () => {
+    const proofs = new InclusionProofs([{ index: 1, size: 7 }])
+    for (const leaf of leaves.slice(0, 6)) proofs.append(leaf)
+    expect(() => proofs.proof({ index: 1, size: 7 })).toThrow(RangeError)
+    proofs.append(leaves[6] as Buffer)
+    expect(proofs.proof({ index: 1, size: 7 })).toHaveLength(3)
+    expect(() => proofs.proof({ index: 6, size: 7 })).toThrow(RangeError)
+    expect(() => new InclusionProofs([{ index: 7, size: 7 }])).toThrow(RangeError)
   })
 })

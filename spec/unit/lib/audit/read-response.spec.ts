@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { responseOf } from '../../../../lib/audit/read-response.ts'
+import { commit, saltOf } from '../../../../lib/audit/commitment.ts'
+import { responseOf as readResponse } from '../../../../lib/audit/read-response.ts'
 import { hasPieces, withPieces } from '../../../../lib/audit/tapped-response.ts'
 import type { Call } from '../../../../lib/context/call.ts'
 
+const callId = '0190f7a2-6a3b-4c1e-9d55-2f6b8f1e7c11'
+const saltKey = Buffer.alloc(32, 7)
+const responseOf = (call: Call, serialized: unknown) => readResponse(call, saltKey, serialized)
 const asked = (idRaw = '1', method = 'tools/call', verb = 'POST'): Call =>
-  ({ request: { verb }, message: { kind: 'request', method, idRaw } }) as unknown as Call
+  ({ id: callId, request: { verb }, message: { kind: 'request', method, idRaw } }) as unknown as Call
 
 interface Left {
   readonly kind?: string
@@ -49,20 +53,21 @@ function log(pieces: readonly string[], left: Left = {}): unknown {
   return hasPieces(serialized) ? withPieces(serialized, kept) : serialized
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+const committed = (text: string): string =>
+  commit(saltOf(saltKey, callId), createHash('sha256').update(text).digest('hex'))
 const message = (members: object): string => JSON.stringify({ jsonrpc: '2.0', id: 1, ...members })
 const event = (text: string): string => `event: message\nid: 7\ndata: ${text}\n\n`
 const long = 'x'.repeat(100_000)
 
 describe('what came back', () => {
-  it('says whole and digest of a short body', () => {
+  it('commits to the whole of a short body', () => {
     const text = message({ result: { content: [] } })
     expect(responseOf(asked(), log([text]))).toEqual({
       body_watched: true,
       body_bytes: text.length,
       rpc_outcome: 'result',
-      body_sha256: sha256(text),
-      digest_of: 'whole',
+      response_commitment: committed(text),
+      commitment_of: 'whole',
     })
   })
 
@@ -172,7 +177,7 @@ describe('what came back', () => {
   })
 
   it('has no outcome where nothing was asked', () => {
-    const call = { request: { verb: 'GET' }, message: { kind: 'stream' } } as unknown as Call
+    const call = { id: callId, request: { verb: 'GET' }, message: { kind: 'stream' } } as unknown as Call
     expect(responseOf(call, log([event(message({ method: 'x' }))], { kind: 'events' }))).toEqual({
       body_watched: true,
       body_bytes: 66,
@@ -227,11 +232,11 @@ describe('a body of which the middle is not kept', () => {
     { note: 'a request', text: message({ method: 'x', params: { a: long } }), is: 'none' },
     { note: 'a page', text: `<html>${long}`, is: 'unknown' },
   ])('is $note', ({ text, is }) => {
-    const { rpc_outcome, body_sha256, digest_of, body_watched } = cut(text)
+    const { rpc_outcome, response_commitment, commitment_of, body_watched } = cut(text)
     expect({ rpc_outcome, body_watched }).toEqual({ rpc_outcome: is, body_watched: true })
-    expect({ body_sha256, digest_of }).toEqual({
-      body_sha256: sha256(text.slice(0, 16_384)),
-      digest_of: 'first 16384 bytes',
+    expect({ response_commitment, commitment_of }).toEqual({
+      response_commitment: committed(text.slice(0, 16_384)),
+      commitment_of: 'first 16384 bytes',
     })
   })
 
@@ -254,8 +259,8 @@ describe('an answer that broke off', () => {
       body_watched: 'cut',
       body_bytes: 40,
       rpc_outcome: 'unknown',
-      body_sha256: sha256(text),
-      digest_of: 'first 40 bytes',
+      response_commitment: committed(text),
+      commitment_of: 'first 40 bytes',
     })
   })
 
@@ -294,8 +299,8 @@ describe('an event stream', () => {
     for (const pieces of [[event(answer)], [other, event(answer)], [event(answer), other]]) {
       expect(events(pieces)).toMatchObject({
         rpc_outcome: 'tool_error',
-        body_sha256: sha256(answer),
-        digest_of: 'message',
+        response_commitment: committed(answer),
+        commitment_of: 'message',
       })
     }
   })

@@ -1,0 +1,182 @@
+/** Is a folder of evidence what was signed? Reads the folder only. */
+import { lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkProof } from '../../lib/audit/proof.ts'
+import { type NoteKey, openNote, readVerifierKey } from '../../lib/audit/signed-note.ts'
+import { isRecord } from '../../lib/is-record.ts'
+import { UsageError } from '../command.ts'
+import { evidenceKeyName, manifestFile, manifestFormat, noteFile, noteText, sha256 } from './folder.ts'
+
+/**
+ * @property faults what is not as the manifest, the signature or a proof says
+ * @property limits what this cannot show
+ */
+export interface FolderCheck {
+  readonly files: number
+  readonly proofs: number
+  readonly signedBy: string | undefined
+  readonly faults: readonly string[]
+  readonly limits: readonly string[]
+}
+
+/**
+ * Checks every file against the manifest, the manifest against its note, and every proof against the nodes’ keys.
+ *
+ * @param keys       trusted; of whoever signs evidence, and of nodes. Where one of the two is missing, the folder’s own is taken
+ * @param isUnsigned a folder nobody signed will do
+ * @throws UsageError for a folder without a manifest
+ */
+export function checkFolder(folder: string, keys: readonly NoteKey[], isUnsigned: boolean): FolderCheck {
+  const faults: string[] = []
+  const limits: string[] = []
+  const bytes = readManifest(folder)
+  const manifest = parse(bytes)
+  if (manifest?.format !== manifestFormat) {
+    faults.push(`${manifestFile} is no manifest of evidence (${manifestFormat})`)
+    return { files: 0, proofs: 0, signedBy: undefined, faults, limits }
+  }
+  const signedBy = checkNote(folder, bytes, manifest, keys, isUnsigned, faults, limits)
+  const contents = checkFiles(folder, manifest, faults)
+  const proofs = checkSamples(manifest, contents, keys, faults, limits)
+  return { files: contents.size, proofs, signedBy, faults, limits }
+}
+
+type Manifest = Readonly<Record<string, unknown>>
+
+function readManifest(folder: string): Buffer {
+  try {
+    return readFileSync(join(folder, manifestFile))
+  } catch {
+    throw new UsageError(`there is no ${manifestFile} in ${folder}`)
+  }
+}
+
+function parse(bytes: Buffer): Manifest | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function checkNote(
+  folder: string,
+  bytes: Buffer,
+  manifest: Manifest,
+  keys: readonly NoteKey[],
+  isUnsigned: boolean,
+  faults: string[],
+  limits: string[],
+): string | undefined {
+  const period = isRecord(manifest.period) ? manifest.period : {}
+  const text = noteText(bytes, String(period.from), String(period.to))
+  let note: string
+  try {
+    note = readFileSync(join(folder, noteFile), 'utf8')
+  } catch {
+    faults.push(`${noteFile} is missing`)
+    return undefined
+  }
+  const given = keys.filter(({ name }) => name === evidenceKeyName)
+  if (!/^— /m.test(note)) {
+    if (!note.startsWith(text)) faults.push(`${noteFile} is of another ${manifestFile}`)
+    if (given.length > 0) faults.push('nobody signed it, and a key was given that should have')
+    else if (isUnsigned) limits.push('nobody signed it: whoever had the folder could change all of it')
+    else
+      faults.push('nobody signed it: whoever had the folder could change all of it (--unsigned takes it all the same)')
+    return undefined
+  }
+  const known = given.length > 0 ? given : keyOf(manifest.signed_by)
+  const opened = openNote(note, known)
+  if (!opened.ok) {
+    faults.push(`${noteFile}: ${opened.because}`)
+    return undefined
+  }
+  if (opened.text !== text) faults.push(`${noteFile} was signed over another ${manifestFile}`)
+  if (given.length === 0)
+    limits.push(
+      'the key that signed it was taken from the folder itself: whoever made a new folder under a new key passes. Give the one you know with --key',
+    )
+  return String(manifest.signed_by)
+}
+
+/** Names that stay in the folder. */
+const isName = (file: string): boolean => /^(?:[a-z]+\/)?[A-Za-z0-9][A-Za-z0-9._-]{0,120}$/.test(file)
+
+function checkFiles(folder: string, manifest: Manifest, faults: string[]): Map<string, Buffer> {
+  const contents = new Map<string, Buffer>()
+  const present = new Set(filesOf(folder, '', faults))
+  for (const listed of Array.isArray(manifest.files) ? (manifest.files as unknown[]) : []) {
+    const { file, sha256: digest } = isRecord(listed) ? listed : {}
+    if (typeof file !== 'string' || !isName(file) || contents.has(file)) {
+      faults.push(`the manifest lists \`${String(file).slice(0, 120)}\`, which is no name of a file of its own`)
+      continue
+    }
+    if (!present.has(file)) {
+      faults.push(`${file} is missing`)
+      continue
+    }
+    const data = readFileSync(join(folder, file))
+    contents.set(file, data)
+    if (sha256(data) !== digest) faults.push(`${file} is not what the manifest says: it was changed`)
+  }
+  for (const file of present)
+    if (!contents.has(file) && file !== manifestFile && file !== noteFile)
+      faults.push(`${file.slice(0, 200)} is not in the manifest: it was added`)
+  return contents
+}
+
+function filesOf(folder: string, under: string, faults: string[]): string[] {
+  return readdirSync(join(folder, under)).flatMap((name) => {
+    const file = under === '' ? name : `${under}/${name}`
+    const stat = lstatSync(join(folder, file))
+    if (stat.isFile()) return [file]
+    if (stat.isDirectory() && under === '') return filesOf(folder, file, faults)
+    faults.push(`${file.slice(0, 200)} is no file of evidence`)
+    return []
+  })
+}
+
+function checkSamples(
+  manifest: Manifest,
+  contents: ReadonlyMap<string, Buffer>,
+  keys: readonly NoteKey[],
+  faults: string[],
+  limits: string[],
+): number {
+  const given = keys.filter(({ name }) => name !== evidenceKeyName)
+  const own = Array.isArray(manifest.node_keys) ? (manifest.node_keys as unknown[]).flatMap(keyOf) : []
+  const nodeKeys = given.length > 0 ? given : own
+  const told = new Set<string>()
+  for (const sample of Array.isArray(manifest.samples) ? (manifest.samples as unknown[]) : []) {
+    const { file, boot, seq } = isRecord(sample) ? sample : {}
+    const data = typeof file === 'string' ? contents.get(file) : undefined
+    if (typeof file !== 'string' || !data) {
+      faults.push(`the manifest names a sample \`${String(file).slice(0, 120)}\` that is not there`)
+      continue
+    }
+    told.add(file)
+    const checked = checkProof(data.toString('utf8'), nodeKeys)
+    if (!checked.ok) {
+      faults.push(`${file} proves nothing: ${checked.because}`)
+      continue
+    }
+    const record = parse(Buffer.from(checked.line))
+    if (record?.boot !== boot || checked.index + 1 !== seq)
+      faults.push(`${file} proves another record than the manifest says`)
+  }
+  for (const file of contents.keys())
+    if (file.startsWith('samples/') && !told.has(file)) faults.push(`${file} is a sample the manifest does not name`)
+  if (given.length === 0 && told.size > 0)
+    limits.push('the nodes’ keys were taken from the folder itself. Give the node.vkey you keep with --key')
+  return told.size
+}
+
+function keyOf(text: unknown): NoteKey[] {
+  try {
+    return typeof text === 'string' ? [readVerifierKey(text)] : []
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,15 @@
+/** A table as a file for spreadsheets. */
+import { printable, printRows, type Row } from '../print-rows.ts'
+import type { Table } from './section.ts'
+
+const clean = (cell: string | number | readonly string[]): string | number | readonly string[] =>
+  typeof cell === 'string' ? printable(cell) : typeof cell === 'number' ? cell : cell.map(printable)
+
+/** All rows of a table; the last one says what is not listed, where there is something. */
+export function csvOf({ columns, rows, unlisted = '' }: Table): string {
+  const names = columns.map(({ name }) => name)
+  const blank: Row<string> = Object.fromEntries(names.map((name) => [name, '']))
+  const last = unlisted === '' ? [] : [{ ...blank, [names[0] ?? '']: `(not listed: ${unlisted})` }]
+  const cells = [...rows, ...last].map((row) => Object.fromEntries(names.map((name) => [name, clean(row[name] ?? '')])))
+  return `${printRows(names, cells, 'csv')}\r\n`
+}

@@ -1,0 +1,169 @@
+/** Which policies decided, from when to when, and what the trail says of changes. */
+import { isRecord } from '../../lib/is-record.ts'
+import type { Section } from './section.ts'
+import { counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
+import { maxKinds } from './tally.ts'
+
+const maxRecords = 1_000
+
+/** @property decisions in the period; first and last use in the trail up to the period's end */
+interface Use {
+  readonly route: string
+  readonly digest: string
+  decisions: number
+  first: string
+  last: string
+  firstAt: string
+  isBefore: boolean
+}
+
+/** Members every record has; what else a policy record says is shown as it is. */
+const common: ReadonlySet<string> = new Set(['v', 'type', 'seq', 'prev', 'boot', 'node', 'time', 'mono_ms', 'route'])
+
+export class PolicyUse {
+  readonly #uses = new Map<string, Use>()
+  readonly #decided = new Extent()
+  readonly #records: Record<string, string>[] = []
+  readonly #told = new Extent()
+  readonly #digestsTold = new Set<string>()
+  #areRecordsKept = false
+  #usesLeft = 0
+
+  add(seen: Seen): void {
+    const { record, type, when, time } = seen
+    if (when !== 'before' && when !== 'within') return
+    if (type === 'policy') {
+      this.#areRecordsKept = true
+      // A shadow policy decides nothing.
+      if (record.use !== 'shadow')
+        for (const text of textsIn(record)) if (this.#digestsTold.size < maxKinds) this.#digestsTold.add(text)
+      if (when === 'before') return
+      this.#told.add(seen)
+      if (this.#records.length < maxRecords) this.#records.push(rowOf(seen))
+      return
+    }
+    const { policy_sha256: digest } = decisionOf(record)
+    if (typeof digest !== 'string') return
+    if (when === 'within') this.#decided.add(seen)
+    const route = said(record.route)
+    const key = JSON.stringify([route, said(digest)])
+    const known = this.#uses.get(key)
+    if (!known && this.#uses.size >= maxKinds) {
+      this.#usesLeft++
+      return
+    }
+    const at = `${seen.key}:${seen.place}`
+    const use = known ?? {
+      ...{ route, digest: said(digest), decisions: 0, first: time, last: time, firstAt: at, isBefore: false },
+    }
+    this.#uses.set(key, use)
+    if (when === 'before') use.isBefore = true
+    else use.decisions++
+    if (time < use.first) Object.assign(use, { first: time, firstAt: at })
+    if (time > use.last) use.last = time
+  }
+
+  /** @param labels what a digest stands for, from policy files that were given */
+  section(labels: ReadonlyMap<string, string>): Section {
+    const uses = [...this.#uses.values()].filter(({ decisions }) => decisions > 0)
+    const changes = uses.filter((use) => !use.isBefore && this.#hadAnother(use))
+    const untold = changes.filter(({ digest }) => !this.#digestsTold.has(digest))
+    const shown = changes.map(
+      ({ route, first, digest }) => `${route} at ${timeText(first)} to version ${digest.slice(0, 12)}`,
+    )
+    const naming = shown.slice(0, 20).join('; ') + (shown.length > 20 ? `; and ${shown.length - 20} more` : '')
+    const unknown = labels.size === 0 ? [] : uses.filter(({ digest }) => !labels.has(digest))
+    return {
+      id: 'policy',
+      title: 'Policy changes',
+      criteria: ['CC8.1', 'CC6.3'],
+      shows:
+        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Below, records of policies that came into force.',
+      doesNotShow:
+        'Who wrote, approved and tested a change, and why: ask for the change’s ticket and review, and compare the digest with the one `kmcp policy check` prints for the approved file. A version that never decided anything leaves no trace here.',
+      tables: [
+        {
+          title: 'Versions that decided',
+          file: 'policies.csv',
+          empty: 'no decision of the period names a policy',
+          extent: this.#decided,
+          unlisted: this.#usesLeft === 0 ? '' : `${counted(this.#usesLeft, 'decision')} of further versions`,
+          columns: [
+            { name: 'route', label: 'route' },
+            { name: 'policy_sha256', label: 'SHA-256 of the policy' },
+            { name: 'is', label: 'is' },
+            { name: 'decisions', label: 'decisions', isNumber: true },
+            { name: 'first', label: 'first used' },
+            { name: 'last', label: 'last used' },
+            { name: 'first_record', label: 'first record', isOnlyInFile: true },
+            { name: 'change', label: 'change' },
+          ],
+          rows: uses
+            .sort((a, b) => (a.first < b.first ? -1 : 1))
+            .map((use) => ({
+              route: use.route,
+              policy_sha256: use.digest,
+              is: labels.get(use.digest) ?? (labels.size === 0 ? '' : 'not among the files given'),
+              decisions: use.decisions,
+              first: timeText(use.first),
+              last: timeText(use.last),
+              first_record: use.firstAt,
+              change: changes.includes(use) ? 'new in the period' : '',
+            })),
+        },
+        {
+          title: 'Records of changes',
+          file: 'policy-records.csv',
+          empty: 'no record of the period says that a policy came into force or was refused',
+          extent: this.#told,
+          unlisted: this.#told.count > maxRecords ? counted(this.#told.count - maxRecords, 'more record') : '',
+          columns: [
+            { name: 'time', label: 'time' },
+            { name: 'node', label: 'node' },
+            { name: 'record', label: 'record' },
+            { name: 'route', label: 'route' },
+            { name: 'event', label: 'what' },
+            { name: 'use', label: 'use' },
+            { name: 'source', label: 'from' },
+            { name: 'policy_sha256', label: 'SHA-256 of the policy' },
+            { name: 'says', label: 'all it says', isOnlyInFile: true },
+          ],
+          rows: this.#records,
+        },
+      ],
+      // Only a trail that tells of changes at all can have left one out.
+      exceptions:
+        this.#areRecordsKept && untold.length > 0
+          ? [`${counted(untold.length, 'policy', 'policies')} decided without a record of having come into force.`]
+          : [],
+      observations: [
+        ...(changes.length === 0 ? [] : [`The policy changed ${counted(changes.length, 'time')}: ${naming}.`]),
+        ...(unknown.length === 0
+          ? []
+          : [`${counted(unknown.length, 'policy', 'policies')} that decided not among the files given with --policy.`]),
+      ],
+    }
+  }
+
+  #hadAnother({ route, digest, first }: Use): boolean {
+    return [...this.#uses.values()].some((one) => one.route === route && one.digest !== digest && one.first < first)
+  }
+}
+
+const rowOf = (seen: Seen): Record<string, string> => ({
+  time: timeText(seen.time),
+  node: seen.node,
+  record: `${seen.key}:${seen.place}`,
+  route: said(seen.record.route),
+  event: [said(seen.record.event), said(seen.record.because)].filter((text) => text !== '').join(': '),
+  use: said(seen.record.use),
+  source: said(seen.record.source),
+  policy_sha256: said(seen.record.policy_sha256),
+  says: said(Object.fromEntries(Object.entries(seen.record).filter(([name]) => !common.has(name)))),
+})
+
+/** Texts a record says, one level deep: one of them is the digest of the policy it is about. */
+const textsIn = (record: Readonly<Record<string, unknown>>): string[] =>
+  Object.values(record)
+    .flatMap((value) => (isRecord(value) ? Object.values(value) : [value]))
+    .filter((value) => typeof value === 'string')

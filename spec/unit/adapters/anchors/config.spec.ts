@@ -1,0 +1,55 @@
+/** What `kmcp audit anchor` is told. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { readConfig, readSecret } from '../../../../adapters/anchors/config.ts'
+
+const tsa = { name: 'tsa', url: 'http://timestamp.example' }
+const store = {
+  name: 'vault',
+  region: 'eu-central-1',
+  bucket: 'anchors',
+  retain_days: 30,
+  access_key_id: 'AKIA',
+  secret_access_key_env: 'SECRET',
+}
+
+describe('the configuration of anchors', () => {
+  it('is read, as docs/anchors.md shows it', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../../docs/anchors.md'), 'utf8')
+    const [, yaml = ''] = /<!-- spec: anchors -->\n\n```yaml\n([^]*?)```/.exec(page) ?? []
+    const read = readConfig(parse(yaml))
+    expect(read).toMatchObject({
+      ok: true,
+      config: {
+        time_stamps: [{ every_s: 300, timeout_ms: 10_000 }, { authorization: { file: '/run/secrets/tsa' } }],
+        stores: [{ every_s: 60, secret_access_key: { env: 'ANCHOR_SECRET' } }],
+        collectors: [{ token: { file: '/run/secrets/collector' }, token_prefix: 'Bearer ' }],
+      },
+    })
+  })
+
+  const faults: readonly [note: string, document: unknown, fault: string][] = [
+    ['no directory', { time_stamps: [tsa] }, 'directory: is missing'],
+    ['nothing to anchor to', { directory: '/t' }, 'there is nothing to anchor to: name time_stamps, stores or collectors'],
+    ['an unknown field', { directory: '/t', time_stamps: [{ ...tsa, evry_s: 1 }] }, 'time_stamps[0].evry_s: there is no such field'],
+    ['one name twice', { directory: '/t', time_stamps: [tsa], stores: [{ ...store, name: 'tsa' }] }, '`tsa` names two targets'],
+    ['a secret that is written', { directory: '/t', stores: [{ ...store, secret_access_key: 'wJalrX' }] }, 'stores[0].secret_access_key: there is no such field'],
+    ['no secret', { directory: '/t', stores: [{ ...store, secret_access_key_env: undefined }] }, 'stores[0]: needs secret_access_key_env or secret_access_key_file, and not both'],
+    ['two secrets', { directory: '/t', stores: [{ ...store, secret_access_key_file: '/s' }] }, 'stores[0]: needs secret_access_key_env or secret_access_key_file, and not both'],
+    ['a collector over plain HTTP', { directory: '/t', collectors: [{ name: 'c', url: 'http://collector.example/' }] }, 'collectors[0].url: must be an https URL without user and fragment (http only to this machine itself)'],
+    ['a password in a URL', { directory: '/t', time_stamps: [{ name: 't', url: 'https://me:pw@tsa.example' }] }, 'time_stamps[0].url: must be an http or https URL without user and fragment'],
+    ['no days to retain', { directory: '/t', stores: [{ ...store, retain_days: 0 }] }, 'stores[0].retain_days: must be >= 1'],
+    ['a prefix that leads elsewhere', { directory: '/t', stores: [{ ...store, prefix: '/x' }] }, 'stores[0].prefix: must be names, each with a slash behind it'],
+  ] // prettier-ignore
+  it.each(faults)('is refused with %s', (_note, document, fault) => {
+    const read = readConfig(JSON.parse(JSON.stringify(document)))
+    expect(read).toEqual({ ok: false, faults: [fault] })
+    expect(JSON.stringify(read)).not.toContain('wJalrX')
+  })
+
+  it('says where a secret should be that is not there', () => {
+    expect(() => readSecret({ env: 'KMCP_SPEC_NONE' })).toThrow(/KMCP_SPEC_NONE is empty: put the secret there/)
+  })
+})
