@@ -60,13 +60,21 @@ export function redact(args: Json, rules: RedactionRules): Json {
         out['[more]'] = '[cut]'
         break
       }
-      out[name.slice(0, 64)] = secretName.test(name.slice(0, 64))
+      out[nameFor(name, out)] = secretName.test(name.slice(0, 64))
         ? '[secret]'
         : depth === 0 && hashed.has(name)
           ? digest(members[name] as Json)
           : copy(members[name] as Json, isClear || (depth === 0 && clear.has(name)), depth + 1)
     }
     return out
+  }
+
+  /** A name is as much a client's choice as a value: no credential either, and no name hides another of the same beginning. */
+  function nameFor(name: string, taken: Readonly<Record<string, Json>>): string {
+    const shown = secretLike.test(name.slice(0, 2 * maxTextLength)) ? '[secret]' : name.slice(0, 64)
+    let unique = shown
+    for (let n = 2; unique in taken; n++) unique = `${shown} (${n})`
+    return unique
   }
 
   /** Long values are masked: hashing costs by the byte. */

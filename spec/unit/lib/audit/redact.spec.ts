@@ -47,4 +47,14 @@ describe('redact', () => {
     redact({ key: 'eyJ'.repeat(1_000_000) }, { clear: ['key'] })
     expect(performance.now() - begun).toBeLessThan(100)
   })
+
+  it('T30 shows no credential that is given as a name, and no name hides another', () => {
+    const jwt = `eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.${'x'.repeat(20)}`
+    expect(redact({ [jwt]: 'a' }, { clear: [] })).toEqual({ '[secret]': '[masked 1 chars]' })
+    const long = 'n'.repeat(64)
+    expect(Object.keys(redact({ [`${long}a`]: 'a', [`${long}b`]: 'b' }, { clear: [] }) as object)).toEqual([
+      long,
+      `${long} (2)`,
+    ])
+  })
 })
