@@ -1,6 +1,7 @@
 /** Where the trails are that a command reads, and which keys it trusts. */
 import { existsSync, readFileSync } from 'node:fs'
 import { type LogFiles, listLogs, readLines } from '../adapters/audit-sink/trail-files.ts'
+import { readRecord } from '../lib/audit/chain.ts'
 import { type NoteKey, readVerifierKey } from '../lib/audit/signed-note.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { UsageError } from './command.ts'
@@ -38,14 +39,7 @@ export function* recordsOf(directory: string): Generator<ReadRecord> {
   }
 }
 
-export function readRecord(line: string): JsonObject | undefined {
-  try {
-    const record: unknown = JSON.parse(line)
-    return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as JsonObject) : undefined
-  } catch {
-    return undefined
-  }
-}
+export { readRecord }
 
 /**
  * Keys given as text or as files of one key a line.

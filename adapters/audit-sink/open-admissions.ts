@@ -1,5 +1,6 @@
 /** Which calls earlier logs of a directory have admitted without seeing how they ended. */
 import { setImmediate } from 'node:timers/promises'
+import { readRecord } from '../../lib/audit/chain.ts'
 import { listLogs, readLines } from './trail-files.ts'
 
 /** @property seq of the admission in the log of `boot` */
@@ -48,11 +49,15 @@ export class OpenAdmissions {
         for (const read of readLines(directory, file)) {
           if (++lines % linesAtOnce === 0) await setImmediate()
           if (!('line' in read)) continue
-          const record = parse(read.line)
+          const record = readRecord(read.line)
           if (record?.type === 'recovery' || record?.previous === null) isRecovered = true
           if (typeof record?.call !== 'string') continue
           if (record.type === 'admission')
-            admitted.set(record.call, { boot: String(record.boot), seq: Number(record.seq), call: record.call })
+            admitted.set(record.call, {
+              boot: typeof record.boot === 'string' ? record.boot : '',
+              seq: Number(record.seq),
+              call: record.call,
+            })
           // Whatever else is said of a call is how it ended.
           else ended.add(record.call)
         }
@@ -61,14 +66,5 @@ export class OpenAdmissions {
       if (isRecovered) break
     }
     return open
-  }
-}
-
-function parse(line: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const record: unknown = JSON.parse(line)
-    return typeof record === 'object' && record !== null ? (record as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
   }
 }

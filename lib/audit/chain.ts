@@ -106,7 +106,7 @@ export function step(
   const prev = leaf.toString('hex')
   // No UTF-16 unit takes more than three bytes; most lines need not be measured.
   const isTooLong = line.length > maxLineBytes / 3 && Buffer.byteLength(line) > maxLineBytes
-  const record = isTooLong ? undefined : readLine(line)
+  const record = isTooLong ? undefined : readRecord(line)
   if (!record) return { next: { seq: head.seq + 1, prev }, leaf, faults: ['is no record'], record }
   const faults: string[] = []
   if (record.v !== recordVersion) faults.push(`is of version ${JSON.stringify(record.v)}, not ${recordVersion}`)
@@ -127,7 +127,8 @@ function isCanonical(record: JsonObject, line: string): boolean {
   }
 }
 
-function readLine(line: string): JsonObject | undefined {
+/** The record in a line; undefined where it is none. */
+export function readRecord(line: string): JsonObject | undefined {
   try {
     const record: unknown = JSON.parse(line)
     return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as JsonObject) : undefined
