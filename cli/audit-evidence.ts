@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readKey } from '../adapters/audit-sink/node-key.ts'
 import { type NoteSigner, verifierKey } from '../lib/audit/signed-note.ts'
-import { auditDirectory, trustedKeys } from './audit-files.ts'
+import { auditDirectories, trustedKeys } from './audit-files.ts'
 import { rangeOf } from './audit-query.ts'
 import { rootsIn } from './audit-verify.ts'
 import { type Command, UsageError } from './command.ts'
@@ -57,7 +57,7 @@ export const auditEvidence: Command = {
     const signer = values.sign === undefined ? undefined : signerOf(values.sign)
     const nodeKeys = trustedKeys(values.key)
     const policies = values.policy === undefined ? undefined : await policyPair(values.policy)
-    const directories = values.dir ?? [await auditDirectory(undefined, values['run-dir'])]
+    const directories = await auditDirectories(values.dir, values['run-dir'])
     const wanted: Wanted = {
       ...{ directories, range, nodeKeys, policies, sample, seed, isPruned: values.pruned, nowMs: Date.now() },
       ...{ roots: values['tsa-ca']?.flatMap(rootsIn), anchors: values.anchors ?? [] },

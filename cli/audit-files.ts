@@ -12,6 +12,12 @@ export async function auditDirectory(named: string | undefined, runDir: string |
   return named ?? (await readReadyFile(runDir)).audit.dir
 }
 
+/** The directories named, each of one node, or the one `npm start` writes to. */
+export const auditDirectories = async (
+  named: readonly string[] | undefined,
+  runDir: string | undefined,
+): Promise<readonly string[]> => named ?? [await auditDirectory(undefined, runDir)]
+
 /** The logs of a directory, oldest first. @throws UsageError where there are none */
 export function logsOf(directory: string): LogFiles[] {
   const logs = existsSync(directory) ? listLogs(directory) : []
@@ -27,7 +33,7 @@ export interface ReadRecord {
 }
 
 /** Every whole record of a directory, oldest log first. What is no record is left out: `verify` tells of it. */
-export function* recordsOf(directory: string): Generator<ReadRecord> {
+export function* recordsOf(directory: string): Generator<ReadRecord, undefined> {
   for (const { segments } of logsOf(directory)) {
     for (const file of segments) {
       for (const read of readLines(directory, file)) {
@@ -37,6 +43,40 @@ export function* recordsOf(directory: string): Generator<ReadRecord> {
       }
     }
   }
+}
+
+/**
+ * The records of several nodes as one trail: by time, and those of one node never otherwise than it wrote them.
+ *
+ * Each counts as no earlier than the one before it in its directory, so that a clock that was set back moves nothing; of two
+ * with the same time the directory that was named first comes first. Nodes' clocks are taken as they are: by how much they
+ * differ `verify` says.
+ */
+export function* mergedRecords(directories: readonly string[]): Generator<ReadRecord> {
+  const sources = directories.map((directory) => ({ records: recordsOf(directory), atMs: Number.NEGATIVE_INFINITY }))
+  const waiting = sources.flatMap((source) => next(source))
+  for (;;) {
+    const [first, ...others] = waiting
+    if (!first) return
+    const earliest = others.reduce((least, one) => (one.source.atMs < least.source.atMs ? one : least), first)
+    yield earliest.read
+    waiting.splice(waiting.indexOf(earliest), 1, ...next(earliest.source))
+  }
+}
+
+interface Source {
+  readonly records: Generator<ReadRecord, undefined>
+  atMs: number
+}
+
+/** The next record of a directory, or nothing; moves the directory's time on. */
+function next(source: Source): { readonly source: Source; readonly read: ReadRecord }[] {
+  const result = source.records.next()
+  if (result.done === true) return []
+  const { time } = result.value.record
+  const ms = typeof time === 'string' ? Date.parse(time) : Number.NaN
+  if (ms > source.atMs) source.atMs = ms
+  return [{ source, read: result.value }]
 }
 
 export { readRecord }
@@ -62,4 +102,13 @@ export function trustedKeys(given: readonly string[] | undefined): NoteKey[] | u
         }
       })
   })
+}
+
+/** The verifier key in a text, where it is one. */
+export function keyOf(text: string): NoteKey[] {
+  try {
+    return [readVerifierKey(text)]
+  } catch {
+    return []
+  }
 }

@@ -1,12 +1,12 @@
 /** `kmcp audit query`: the records that are about somebody or something. */
 import { parseArgs } from 'node:util'
 import { type AuditLine, auditTable, callTypes, rowsOf } from './audit-show.ts'
-import { auditDirectory, recordsOf } from './audit-files.ts'
+import { auditDirectories, mergedRecords } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printableJson } from './print-rows.ts'
 
 const options = {
-  dir: { type: 'string' },
+  dir: { type: 'string', multiple: true },
   'run-dir': { type: 'string' },
   person: { type: 'string' },
   agent: { type: 'string' },
@@ -21,28 +21,28 @@ const options = {
   json: { type: 'boolean', default: false },
 } as const
 
-type Wanted = Readonly<Partial<Record<Exclude<keyof typeof options, 'json'>, string>>>
+type Wanted = Readonly<Partial<Record<Exclude<keyof typeof options, 'json' | 'dir'>, string>>>
 
 export const auditQuery: Command = {
   usage:
-    'audit query [--dir DIR] [--person P] [--agent A] [--tool T] [--route R] [--decision allow|deny] [--type T] [--reason R] [--call ID] [--from TIME] [--to TIME] [--json]',
+    'audit query [--dir DIR]... [--person P] [--agent A] [--tool T] [--route R] [--decision allow|deny] [--type T] [--reason R] [--call ID] [--from TIME] [--to TIME] [--json]',
   does: 'find records by person, tool, decision or time',
   async run(args) {
     const { values } = parseArgs({ args: [...args], options })
     if (values.decision !== undefined && !['allow', 'deny'].includes(values.decision))
       throw new UsageError('--decision takes allow or deny')
     const range = rangeOf(values)
-    const directory = await auditDirectory(values.dir, values['run-dir'])
+    const directories = await auditDirectories(values.dir, values['run-dir'])
     const found: AuditLine[] = []
     const calls = new Set<unknown>()
-    for (const { record, line } of recordsOf(directory)) {
+    for (const { record, line } of mergedRecords(directories)) {
       const isEnd = !callTypes.has(record.type) && calls.delete(record.call)
       if (!isEnd && !(isWanted(record, values) && isWithin(record, range))) continue
       if (record.type === 'admission') calls.add(record.call)
       if (values.json) console.log(printableJson(line))
       else found.push(record)
     }
-    if (!values.json) console.log(auditTable(rowsOf(found)))
+    if (!values.json) console.log(auditTable(rowsOf(found), directories.length > 1))
     return 0
   },
 }

@@ -1,17 +1,17 @@
 /** `kmcp audit show`: the trail as a table. */
 import { parseArgs } from 'node:util'
-import { auditDirectory, recordsOf } from './audit-files.ts'
+import { auditDirectories, mergedRecords, recordsOf } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printable } from './print-rows.ts'
 
 export const auditShow: Command = {
-  usage: 'audit show [--dir DIR] [--last N] [--follow]',
+  usage: 'audit show [--dir DIR]... [--last N] [--follow]',
   does: 'show who called what, and what was decided',
   async run(args) {
     const { values } = parseArgs({
       args: [...args],
       options: {
-        dir: { type: 'string' },
+        dir: { type: 'string', multiple: true },
         'run-dir': { type: 'string' },
         last: { type: 'string', default: '50' },
         follow: { type: 'boolean', default: false },
@@ -19,16 +19,17 @@ export const auditShow: Command = {
     })
     const last = Number(values.last)
     if (!Number.isInteger(last) || last < 1) throw new UsageError('--last takes a whole number from 1')
-    const directory = await auditDirectory(values.dir, values['run-dir'])
-    let shown = lastRows(directory, last)
-    console.log(auditTable(shown))
+    const directories = await auditDirectories(values.dir, values['run-dir'])
+    const table = (rows: readonly AuditRow[]): string => auditTable(rows, directories.length > 1)
+    let shown = lastRows(directories, last)
+    console.log(table(shown))
     while (values.follow) {
       await new Promise((resolve) => setTimeout(resolve, followMs))
-      const rows = lastRows(directory, maxFollowed)
+      const rows = lastRows(directories, maxFollowed)
       const known = new Set(shown.map(({ id }) => id))
       const fresh = rows.filter(({ id }) => !known.has(id))
       // The heading stands above the first rows.
-      if (fresh.length > 0) console.log(auditTable(fresh).split('\n').slice(2).join('\n'))
+      if (fresh.length > 0) console.log(table(fresh).split('\n').slice(2).join('\n'))
       shown = rows
     }
     return 0
@@ -46,18 +47,18 @@ export function readRecords(directory: string): AuditLine[] {
   return [...recordsOf(directory)].map(({ file, record }) => ({ ...record, file }))
 }
 
-/** The last rows of a trail, in as much memory as they need: what an outcome completes stands shortly before it. */
-function lastRows(directory: string, last: number): AuditRow[] {
+/** The last rows of some nodes' trails, in as much memory as they need: what an outcome completes stands shortly before it. */
+function lastRows(directories: readonly string[], last: number): AuditRow[] {
   const window = Math.max(1_000, last * 8)
   let records: AuditLine[] = []
-  for (const { record } of recordsOf(directory)) {
+  for (const { record } of mergedRecords(directories)) {
     records.push(record)
     if (records.length > 2 * window) records = records.slice(-window)
   }
   return rowsOf(records).slice(-last)
 }
 
-const columns = ['time', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'ms', 'arguments'] as const
+const columns = ['time', 'node', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'ms', 'arguments'] as const
 type Column = (typeof columns)[number]
 
 /** @property id of the call */
@@ -88,6 +89,7 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
       return {
         id: text(record.call),
         time: text(record.time).slice(11, 23),
+        node: text(record.node),
         person: person ? (person.name ?? text(person.subject)) : '-',
         agent: text(record.agent ?? '-'),
         route: text(record.route),
@@ -108,23 +110,28 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
     })
 }
 
-/** A table in plain text, each column as wide as it needs, none wider than 60, and nothing in it that steers a terminal. */
-export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): string {
+/**
+ * A table in plain text, each column as wide as it needs, none wider than 60, and nothing in it that steers a terminal.
+ *
+ * @param hasNodes the rows are of more nodes than one
+ */
+export function auditTable(rows: readonly Readonly<Record<Column, string>>[], hasNodes = false): string {
+  const shown = columns.filter((column) => hasNodes || column !== 'node')
   const cut = (value: string): string => {
     const safe = printable(value)
     return safe.length > 60 ? `${safe.slice(0, 59)}…` : safe
   }
   const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
-  const widths = columns.map(width)
+  const widths = shown.map(width)
   const line = (values: readonly string[]): string =>
     values
       .map((value, index) => cut(value).padEnd(widths[index] ?? 0))
       .join('  ')
       .trimEnd()
   return [
-    line(columns),
+    line(shown),
     line(widths.map((size) => '-'.repeat(size))),
-    ...rows.map((row) => line(columns.map((column) => row[column]))),
+    ...rows.map((row) => line(shown.map((column) => row[column]))),
   ].join('\n')
 }
 

@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { readCertificates } from '../adapters/anchors/verify-time-stamp.ts'
-import { auditDirectory, trustedKeys } from './audit-files.ts'
+import { auditDirectories, trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printable, printableJson } from './print-rows.ts'
 import { verifyAnchors } from './verify-anchors.ts'
@@ -29,7 +29,7 @@ export const auditVerify: Command = {
         json: { type: 'boolean', default: false },
       },
     })
-    const directories = values.dir ?? [await auditDirectory(undefined, values['run-dir'])]
+    const directories = await auditDirectories(values.dir, values['run-dir'])
     const nodeKeys = trustedKeys(values.key)
     const roots = values['tsa-ca']?.flatMap(rootsIn)
     const maxUnstampedS = Number(values['max-unanchored'] ?? 0)

@@ -5,10 +5,11 @@ import { stampedBytes } from '../lib/audit/anchor.ts'
 import { nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
 import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-note.ts'
+import { keyOf } from './audit-files.ts'
 import { keptOutside, type Opened, type Stamped, stampLimits } from './anchor-limits.ts'
 import { rootsOf } from './log-roots.ts'
 import { findAnchors, type FoundAnchor } from './read-anchors.ts'
-import { type Findings, keyOf, limitsOf, type Verification, type VerifiedLog } from './verify-trails.ts'
+import { type Findings, limitsOf, type Verification, type VerifiedLog } from './verify-trails.ts'
 
 /**
  * @property nodeKeys      trusted; undefined takes those the trails name themselves

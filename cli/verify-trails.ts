@@ -4,13 +4,12 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeVerifierFile } from '../adapters/audit-sink/node-key.ts'
 import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
-import { nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
-import { readCertificate } from '../lib/audit/epoch.ts'
-import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-note.ts'
+import { readCheckpoint } from '../lib/audit/checkpoint.ts'
+import type { NoteKey } from '../lib/audit/signed-note.ts'
 import { type LogReport, LogVerifier } from '../lib/audit/verify-log.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { logsOf } from './audit-files.ts'
-import { rootsOf } from './log-roots.ts'
+import { comparePeers } from './verify-peers.ts'
 
 /**
  * @property nodeKeys trusted; undefined takes those the trails name themselves
@@ -57,7 +56,7 @@ export function verifyTrails(directories: readonly string[], options: VerifyOpti
     logs.push(...own)
   }
   forks(logs, faults)
-  peers(logs, options, { faults, warnings, notes })
+  comparePeers(logs, options, { faults, warnings, notes })
   const records = logs.reduce((sum, log) => sum + log.records, 0)
   return { records, logs, faults, warnings, notes, limits: limitsOf(directories, logs, options) }
 }
@@ -178,61 +177,6 @@ function forks(logs: readonly VerifiedLog[], faults: string[]): void {
     if (other && other.boot !== log.boot)
       faults.push(`${log.at} and ${other.at} both go on from the same log: the node or its directory was copied`)
     byEnd.set(end, log)
-  }
-}
-
-/** What nodes said of each other: a log must be as long as its peers have seen it, and the same. */
-function peers(logs: readonly VerifiedLog[], options: VerifyOptions, { faults, warnings, notes }: Findings): void {
-  const byOrigin = new Map(logs.map((log) => [log.origin, log]))
-  const firstOf = new Map<string, string>()
-  for (const { node, first } of logs)
-    if (!firstOf.has(node) || first < (firstOf.get(node) ?? '')) firstOf.set(node, first)
-  const keys = options.nodeKeys ?? logs.flatMap(({ nodeKey }) => (nodeKey === undefined ? [] : keyOf(nodeKey)))
-  const absent = new Set<string>()
-  for (const witness of logs) {
-    for (const { seq, time, note, certificate } of witness.peerHeads) {
-      const told = `${witness.at}: record ${seq}`
-      const epoch = readCertificate(certificate, keys)
-      const opened = typeof epoch === 'string' ? undefined : openNote(note, keyOf(epoch.key))
-      const head = opened?.ok ? readCheckpoint(opened.text) : undefined
-      const origin = note.split('\n', 1)[0] ?? ''
-      const node = origin.slice(nodeKeyName('').length).split('/')[0] ?? ''
-      if (!firstOf.has(node)) {
-        absent.add(node)
-        continue
-      }
-      if (!head || typeof epoch === 'string' || head.origin !== epoch.before.origin) {
-        warnings.push(`${told} names a head of ${origin.slice(0, 200)} that no trusted key has signed`)
-        continue
-      }
-      const log = byOrigin.get(head.origin)
-      if (!log) {
-        if (options.isPruned !== true || time >= (firstOf.get(node) ?? ''))
-          faults.push(
-            `${told} has seen ${head.origin} with ${head.size} records, and that log is missing: the node was rolled back, or it was removed`,
-          )
-        continue
-      }
-      if (log.records < head.size) {
-        faults.push(
-          `${log.at}: ${witness.node} has seen it with ${head.size} records, and there are ${log.records}: the end is missing`,
-        )
-        continue
-      }
-      const root = rootsOf(log, [head.size]).get(head.size)
-      if (!root?.equals(head.root))
-        faults.push(`${log.at}: ${witness.node} has seen other records than these (${head.size})`)
-    }
-  }
-  for (const node of absent) notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
-}
-
-/** The verifier key in a text, where it is one. */
-export function keyOf(text: string): NoteKey[] {
-  try {
-    return [readVerifierKey(text)]
-  } catch {
-    return []
   }
 }
 

@@ -24,6 +24,7 @@ export interface Silence {
  * @property peerHeads  what it says of other nodes' logs
  * @property previous   the log before, as its start record names it; null for none, undefined where it does not say
  * @property roots      by size: of every good checkpoint, and of the sizes that were asked for
+ * @property sealedAtMs by size of every good checkpoint: wall clock of the last record it covers
  * @property epochs     certified keys of the log, in order
  */
 export interface LogReport {
@@ -47,6 +48,7 @@ export interface LogReport {
   readonly peerHeads: readonly PeerHead[]
   readonly previous: JsonObject | null | undefined
   readonly roots: ReadonlyMap<number, Buffer>
+  readonly sealedAtMs: ReadonlyMap<number, number>
   readonly epochs: readonly Epoch[]
 }
 
@@ -68,7 +70,7 @@ export interface PeerHead {
 const maxUnsealedMs = 10_000
 /** A heartbeat comes after a minute; half as long again for a machine that is busy. */
 const maxSilenceMs = 90_000
-const maxStepMs = 2_000
+export const maxStepMs = 2_000
 const maxFaults = 1_000
 
 export class LogVerifier {
@@ -81,6 +83,7 @@ export class LogVerifier {
   readonly #resolved = new Set<string>()
   readonly #peerHeads: PeerHead[] = []
   readonly #roots = new Map<number, Buffer>()
+  readonly #sealedAtMs = new Map<number, number>()
   readonly #wanted: ReadonlySet<number>
   readonly #checkpoints: Iterator<string>
   #pending: { readonly checkpoint: Checkpoint; readonly note: string } | undefined
@@ -169,6 +172,7 @@ export class LogVerifier {
       peerHeads: this.#peerHeads,
       previous: start.previous === undefined ? undefined : (start.previous as JsonObject | null),
       roots: this.#roots,
+      sealedAtMs: this.#sealedAtMs,
       epochs: this.#epochs,
     }
   }
@@ -306,6 +310,7 @@ export class LogVerifier {
       this.#sealed = size
       this.#sealedRoot = { size, root }
       this.#roots.set(size, root)
+      if (this.#clock) this.#sealedAtMs.set(size, this.#clock.wallMs)
       this.#unsealedSinceMono = undefined
     }
     this.#nextCheckpoint()
@@ -357,5 +362,5 @@ const isSameKey = ({ name, keyId, publicKey }: NoteKey, text: string): boolean =
   }
 }
 
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')

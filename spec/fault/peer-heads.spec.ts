@@ -1,14 +1,17 @@
 /** Nodes that tell each other, through a real Redis, how long their trails are. */
-import { cp, readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { PeerWatch } from '../../adapters/audit-sink/peer-watch.ts'
-import { systemClock } from '../../adapters/clock.ts'
+import { type Clock, systemClock } from '../../adapters/clock.ts'
 import { SharedRedis } from '../../adapters/redis/shared-redis.ts'
-import { TrailHeads } from '../../adapters/redis/trail-heads.ts'
+import { type TrailHead, TrailHeads } from '../../adapters/redis/trail-heads.ts'
+import { recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
+import { eventually } from '../support/eventually.ts'
 import { RedisServer, redisMissing, skipWithoutRedis, stopIfStarted } from '../support/redis-server.ts'
+import { kmcp } from '../unit/cli/run-kmcp.ts'
 import { linesOf, segmentsOf, type TrailUnderTest, trailFolder, trailIn, writeLines } from '../support/trails.ts'
 
 describe('trails of nodes that share a Redis', () => {
@@ -37,8 +40,8 @@ describe('trails of nodes that share a Redis', () => {
     for (const watch of watches.splice(0)) watch.close()
   })
 
-  const node = (directory: string, name: string): TrailUnderTest => {
-    const trail = trailIn(directory, { node: name, checkpointMs: 1 })
+  const node = (directory: string, name: string, clock = systemClock): TrailUnderTest => {
+    const trail = trailIn(directory, { node: name, checkpointMs: 1 }, clock)
     watches.push(new PeerWatch(trail, new TrailHeads(client), name, (_level, message) => said.push(message), 200))
     return trail
   }
@@ -92,6 +95,125 @@ describe('trails of nodes that share a Redis', () => {
     // The node itself has noticed, and so has the other.
     expect(verifyTrails([one]).faults.join()).toContain('the trail was put back to an earlier state')
     expect(verifyTrails([one, two]).faults.join()).toContain('and that log is missing: the node was rolled back')
+  })
+
+  describe('and whose clocks differ', () => {
+    const by = (offsetS: () => number): Clock => ({
+      nowMs: () => Date.now() + offsetS() * 1_000,
+      monoMs: () => systemClock.monoMs(),
+    })
+
+    /** Everybody has told the others of a checkpoint that is new, and has seen theirs. */
+    async function seenByAll(names: readonly string[], before: ReadonlyMap<string, TrailHead>): Promise<void> {
+      await eventually(
+        () => new TrailHeads(client).all(),
+        (heads) => names.every((name) => (heads.get(name)?.note ?? '') !== (before.get(name)?.note ?? '')),
+        20_000,
+      )
+      for (const watch of watches) await watch.look()
+    }
+
+    it('T26 merge: each node’s order is kept, the difference is reported, and there is no gap', async () => {
+      const offsetS = [-600, -300, 0, 300, 600]
+      const names = ['node-a', 'node-b', 'node-c', 'node-d', 'node-e']
+      const directories = await Promise.all(names.map(() => trailFolder()))
+      // The clock of the one in the middle is set back besides, while it writes.
+      let setBackS = 0
+      const trails = names.map((name, at) =>
+        node(
+          directories[at] ?? '',
+          name,
+          by(() => (offsetS[at] ?? 0) - (name === 'node-c' ? setBackS : 0)),
+        ),
+      )
+      for (let round = 0; round < 6; round++) {
+        setBackS = round > 3 ? 60 : 0
+        for (const [at, trail] of trails.entries()) {
+          await trail.append({
+            type: 'admission',
+            call: `${names[at] ?? ''}-${round}`,
+            tool: 'search',
+            decision: { effect: 'allow', high_risk: true },
+          })
+          await trail.append({ type: 'outcome', call: `${names[at] ?? ''}-${round}`, http_status: 200 })
+        }
+        if (round === 3) await seenByAll(names, new Map())
+      }
+      await seenByAll(names, await new TrailHeads(client).all())
+      for (const watch of watches.splice(0)) watch.close()
+      for (const trail of trails) await trail.close()
+      const dirs = directories.flatMap((directory) => ['--dir', directory])
+
+      const verified = await kmcp(['audit', 'verify', ...dirs, '--json'])
+      expect(verified.code, verified.out).toBe(0)
+      const { faults, warnings, notes } = JSON.parse(verified.out) as Record<string, string[]>
+      expect(faults).toEqual([])
+      // Each is named, with how much it is ahead of the slowest: less the moment it took to be seen, and never more.
+      const differences = warnings?.filter((warning) => warning.startsWith('the clock of ')) ?? []
+      const said = differences.map((text) =>
+        /^the clock of (\S+) was ahead of that of (\S+) by ([\d.]+) s or more: record \d+ of /.exec(text)?.slice(1),
+      )
+      expect(said.map((parts) => parts?.slice(0, 2))).toEqual(
+        ['node-e', 'node-d', 'node-c', 'node-b'].map((name) => [name, 'node-a']),
+      )
+      for (const [at, [, , ahead]] of (said as string[][]).entries()) {
+        expect(Number(ahead)).toBeLessThanOrEqual(1_200 - at * 300)
+        expect(Number(ahead)).toBeGreaterThan(1_200 - at * 300 - 60)
+      }
+      const others = warnings?.filter((warning) => !differences.includes(warning))
+      expect(others).toEqual([expect.stringMatching(/the clock was set by -60\.\d s before record \d+$/)])
+      expect(notes).toEqual([])
+
+      const merged = (await kmcp(['audit', 'query', ...dirs, '--json'])).out.trimEnd().split('\n')
+      const all = merged.map((line) => JSON.parse(line) as Record<string, unknown>)
+      for (const [at, name] of names.entries()) {
+        const own = all.filter((record) => record.node === name).map(({ seq }) => seq)
+        const written = [...recordsOf(directories[at] ?? '')].map(({ record }) => record.seq)
+        expect(own).toEqual(written)
+      }
+      // By time, where a record counts as no earlier than those its node wrote before it.
+      const latest = new Map<unknown, number>()
+      const times = all.map(({ node: name, time }) => {
+        latest.set(name, Math.max(latest.get(name) ?? 0, Date.parse(String(time))))
+        return latest.get(name) ?? 0
+      })
+      expect(times).toEqual(times.toSorted((a, b) => a - b))
+
+      const [heading = '', , ...rows] = (await kmcp(['audit', 'show', ...dirs])).out.trimEnd().split('\n')
+      expect(heading).toMatch(/^time +node +person/)
+      expect(rows.map((row) => row.split(/ +/)[1])).toEqual(
+        all.filter(({ type }) => type === 'admission').map((record) => record.node),
+      )
+
+      const out = join(await trailFolder(), 'evidence')
+      const period = ['--from', new Date(Date.now() - 3_600_000).toISOString(), '--to', new Date(Date.now() + 3_600_000).toISOString()] // prettier-ignore
+      const evidence = await kmcp(['audit', 'evidence', ...period, '--out', out, ...dirs])
+      expect(evidence).toMatchObject({ code: 0, out: expect.stringContaining('no exceptions') as string })
+      const listed = await readFile(join(out, 'high-risk-calls.csv'), 'utf8')
+      expect(listed.match(/node-.-\d/g)).toEqual(names.flatMap((name) => [0, 1, 2, 3, 4, 5].map((n) => `${name}-${n}`)))
+    })
+
+    it('T26 miss no log that was removed on purpose, and each that was not', async () => {
+      const [witness, slow, fast] = [node(one, 'node-a'), await trailFolder(), await trailFolder()]
+      await witness.append({ type: 'heartbeat' })
+      for (let start = 0; start < 2; start++) {
+        const before = await new TrailHeads(client).all()
+        const both = [node(slow, 'node-slow', by(() => -600)), node(fast, 'node-fast', by(() => 600))] // prettier-ignore
+        for (const trail of both) await trail.append({ type: 'heartbeat' })
+        await seenByAll(['node-slow', 'node-fast'], before)
+        for (const trail of both) await trail.close()
+      }
+      await witness.close()
+      const remove = async (directory: string, ordinal: string): Promise<void> => {
+        for (const file of await readdir(directory)) if (file.includes(`-${ordinal}-`)) await rm(join(directory, file))
+      }
+      await remove(slow, '00000001')
+      expect(verifyTrails([one, slow], { isPruned: true }).faults).toEqual([])
+      await remove(fast, '00000002')
+      expect(verifyTrails([one, fast], { isPruned: true }).faults).toEqual([
+        expect.stringMatching(/has seen \S+node-fast\S+ with \d+ records, and that log is missing/),
+      ])
+    })
   })
 
   it('are not put back when the others were told of an earlier start last', async () => {
