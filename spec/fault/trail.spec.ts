@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LineFile } from '../../adapters/audit-sink/line-file.ts'
 import { systemClock } from '../../adapters/clock.ts'
-import { recordsOf } from '../../cli/audit-files.ts'
+import { mergedRecords, recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { inject } from '../support/inject.ts'
 import { killAtStart, startWriter } from '../support/trail-writer.ts'
@@ -19,6 +19,7 @@ beforeEach(async () => {
 
 /** Set it to 1,000 for the whole case; each takes a start of Node. */
 const kills = Number(process.env.KMCP_KILLS ?? 25)
+const killsMs = 60_000 + kills * 2_000
 
 const wholeRecords = (): Record<string, unknown>[] => [...recordsOf(folder)].map(({ record }) => ({ ...record }))
 
@@ -95,6 +96,24 @@ describe('a trail', () => {
       await trail.close()
     }
     expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('T26 is merged with those of other nodes by time, and never out of its own order', async () => {
+    const times = { 'node-a': [10, 30, 20, 50], 'node-b': [15, 25, 40, 45] }
+    const directories: string[] = []
+    for (const [name, seconds] of Object.entries(times)) {
+      let now = 0
+      const trail = trailIn(await trailFolder(), { node: name }, { nowMs: () => now * 1_000, monoMs: () => 0 })
+      directories.push(trail.directory)
+      for (const at of seconds) {
+        now = at
+        await trail.append({ type: 'denial', call: `${name} ${at}` })
+      }
+      await trail.close()
+    }
+    const calls = [...mergedRecords(directories)].flatMap(({ record }) => (record.type === 'denial' ? record.call : []))
+    // The clock of node-a was set back after 30.
+    expect(calls).toEqual(['node-a 10', 'node-b 15', 'node-b 25', 'node-a 30', 'node-a 20', 'node-b 40', 'node-b 45', 'node-a 50']) // prettier-ignore
   })
 
   it('says when its clock was set', async () => {
@@ -411,30 +430,66 @@ describe('a disk that fails', () => {
     expect(verifyTrails([folder]).faults).toEqual([])
   })
 
-  it(`T15 has every record it said it had, whenever it was killed (${kills} times)`, async () => {
-    let acknowledged: string[] = []
+  it(`T15 has every record it said it had, whenever it was killed (${kills} times)`, { timeout: killsMs }, async () => {
+    const acknowledged: string[] = []
+    const torn: number[] = []
     for (let kill = 0; kill < kills; kill++) {
       const writer = await startWriter(folder, { durability: kill % 2 === 0 ? 'disk' : 'os', maxSegmentBytes: 20_000 })
       const calls = Array.from({ length: 400 }, (_, n) => `${kill}-${n}`)
-      const done: string[] = []
+      // Every other one in the middle of what it has said, however slow the machine; the others at any time.
+      let hasSaidEnough = (): void => undefined
+      const enough = kill % 4 < 2 ? 1 + Math.floor(Math.random() * 300) : Number.POSITIVE_INFINITY
+      const said = new Promise<void>((resolve) => (hasSaidEnough = resolve))
+      let many = 0
       const all = calls.map(async (call) => {
-        if ((await writer.append(call)) === 'ok') done.push(call)
+        if ((await writer.append(call)) !== 'ok') return
+        acknowledged.push(call)
+        if (++many >= enough) hasSaidEnough()
       })
-      await Promise.race([Promise.all(all), sleep(Math.random() * 30)])
+      await Promise.race([Promise.all(all), said, ...(kill % 4 < 2 ? [] : [sleep(Math.random() * 30)])])
       await writer.kill()
-      acknowledged = [...acknowledged, ...done]
+      // Whatever a machine that goes down with it leaves of a record.
+      torn.push(kill % 5 === 0 ? 1 + Math.floor(Math.random() * 200) : 0)
+      await appendFile(join(folder, (await segmentsOf(folder)).at(-1) ?? ''), 'x'.repeat(torn.at(-1) ?? 0))
     }
     await writtenTrail(folder, 1)
-    expect(acknowledged.length).toBeGreaterThan(kills)
-    const { faults } = verifyTrails([folder])
-    expect(faults).toEqual([])
-    const there = new Set(wholeRecords().map(({ call }) => call))
-    expect(acknowledged.filter((call) => !there.has(call))).toEqual([])
+    expect(acknowledged.length).toBeGreaterThan(0)
+    expect(verifyTrails([folder]).faults).toEqual([])
+    const there = wholeRecords()
+    const calls = new Set(there.map(({ call }) => call))
+    expect(acknowledged.filter((call) => !calls.has(call))).toEqual([])
+    const starts = there.filter(({ type }) => type === 'start').map(({ previous }) => previous)
+    expect(starts).toEqual([null, ...torn.map((torn_bytes) => expect.objectContaining({ torn_bytes }) as unknown)])
+    console.log(`${kills} kills: ${acknowledged.length} records acknowledged, all of them there`)
+  })
+
+  it('T15 says how much of a record is left where it was killed while it took that back', async (context) => {
+    await mounted(context, '64k', async (disk) => {
+      const writer = await startWriter(disk, { durability: 'os' })
+      expect(await writer.append('before')).toBe('ok')
+      const strace = await inject(context, writer.pid, 'ftruncate:signal=KILL')
+      await writeFile(join(disk, 'ballast'), Buffer.alloc(128 * 1024)).catch(() => undefined)
+      // Each fills what is left of the last page; the one that does not fit is written in part, and taken back.
+      for (let n = 0; n < 40; n++) void writer.append(`fills-${n}`)
+      await writer.ended
+      await strace.stop()
+      await rm(join(disk, 'ballast'))
+      const [segment = ''] = await segmentsOf(disk)
+      const text = await readFile(join(disk, segment), 'utf8')
+      const left = text.length - text.lastIndexOf('\n') - 1
+      expect(left).toBeGreaterThan(0)
+      await writtenTrail(disk, 1)
+      expect(verifyTrails([disk]).faults).toEqual([])
+      expect([...recordsOf(disk)].filter(({ record }) => record.type === 'start')).toMatchObject([
+        { record: { previous: null } },
+        { record: { previous: { torn_bytes: left } } },
+      ])
+    })
   })
 })
 
 describe('a start that was killed', () => {
-  it(`T15 leaves a log that is good, or none (${kills} times)`, async () => {
+  it(`T15 leaves a log that is good, or none (${kills} times)`, { timeout: killsMs }, async () => {
     await writtenTrail(folder, 1)
     for (let kill = 0; kill < kills; kill++) await killAtStart(folder, {})
     await writtenTrail(folder, 1)

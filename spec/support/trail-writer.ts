@@ -13,6 +13,8 @@ export interface TrailWriter {
   append(call: string): Promise<string>
   stop(): Promise<void>
   kill(): Promise<void>
+  /** Is there no more, whoever ended it. */
+  readonly ended: Promise<unknown>
 }
 
 /** @param begins the log: at once, or with the first call */
@@ -38,6 +40,7 @@ export async function startWriter(
   await isReady
   return {
     pid: child.pid ?? 0,
+    ended,
     append: (call) =>
       new Promise((resolve) => {
         waiting.set(call, resolve)
