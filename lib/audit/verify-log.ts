@@ -89,6 +89,8 @@ export class LogVerifier {
   #pending: { readonly checkpoint: Checkpoint; readonly note: string } | undefined
   #head: ChainHead = genesis
   #start: JsonObject | undefined
+  #named: JsonObject | undefined
+  #before: JsonObject | undefined
   #nodeKeys: readonly NoteKey[] = []
   #epochs: Epoch[] = []
   #firstLeaf: { readonly size: number; readonly root: Buffer } | undefined
@@ -153,8 +155,8 @@ export class LogVerifier {
     const start = this.#start ?? {}
     return {
       key: this.#key,
-      node: textOf(start.node),
-      boot: textOf(start.boot),
+      node: textOf(this.#named?.node),
+      boot: textOf(this.#named?.boot),
       origin: this.#epochs[0]?.before.origin ?? '',
       nodeKey: typeof start.node_key === 'string' ? start.node_key : undefined,
       records: this.#tree.size,
@@ -181,8 +183,12 @@ export class LogVerifier {
     if (at === 1) this.#readStart(record)
     else if (record.type === 'start') this.#fault(`record ${at} is a second start`)
     if (this.#isStopped) this.#fault(`record ${at} comes after the log was stopped`)
-    if (record.boot !== this.#start?.boot) this.#fault(`record ${at} is of another start`)
-    if (record.node !== this.#start?.node) this.#fault(`record ${at} is of another node`)
+    // Than the one before it: the start record may be the one that was changed.
+    const before = this.#before ?? record
+    this.#named ??= record
+    this.#before = record
+    if (record.boot !== before.boot) this.#fault(`record ${at} is of another start`)
+    if (record.node !== before.node) this.#fault(`record ${at} is of another node`)
     this.#readTimes(record, at)
     const call = typeof record.call === 'string' ? record.call : undefined
     switch (textOf(record.type)) {

@@ -429,7 +429,8 @@ describe.skipIf(skipReason)('records', () => {
       )
       const { faults } = verifyTrails([copy])
       await rm(copy, { recursive: true, force: true })
-      return faults.map((fault) => fault.slice(copy.length + 1))
+      // Each names the log and the node in front.
+      return faults.map((fault) => fault.slice(copy.length + 1).replace(/ \([^ )]+\): /, ': '))
     }
     const exchanged = (lines: string[], at: number, change: (record: Record<string, unknown>) => object): string[] =>
       lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>) as Json))

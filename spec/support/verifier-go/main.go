@@ -128,7 +128,7 @@ func verify(directory string, keys []noteKey) (report, error) {
 		found.Records += log.records
 		found.Checkpoints += log.checkpoints
 		for _, fault := range log.faults {
-			found.Faults = append(found.Faults, name+": "+fault)
+			found.Faults = append(found.Faults, fmt.Sprintf("%s (%s): %s", name, log.node, fault))
 		}
 		before = log
 	}
@@ -261,8 +261,10 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 	kind, _ := record["type"].(string)
 	boot, _ := record["boot"].(string)
 	node, _ := record["node"].(string)
-	if at == 1 {
+	if l.boot == "" && l.node == "" {
 		l.boot, l.node = boot, node
+	}
+	if at == 1 {
 		l.previous, l.hasPrevious = record["previous"]
 		if key, _ := record["node_key"].(string); kind == "start" && !l.trusts(key) {
 			l.fault("7: began under a node key that is not trusted")
