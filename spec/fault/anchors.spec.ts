@@ -1,6 +1,6 @@
 /** Anchors outside the node: a real time stamp authority, a store that holds on to what it has, and thieves. */
 import { execFile, execFileSync } from 'node:child_process'
-import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,11 +14,6 @@ import { targetsOf } from '../../adapters/anchors/targets.ts'
 import { timeStampRequest } from '../../adapters/anchors/time-stamp.ts'
 import { systemClock } from '../../adapters/clock.ts'
 import { imprintOf } from '../../lib/audit/anchor.ts'
-import { genesis, link } from '../../lib/audit/chain.ts'
-import { checkpointText, nodeKeyName, originOf } from '../../lib/audit/checkpoint.ts'
-import { certify } from '../../lib/audit/epoch.ts'
-import { Frontier } from '../../lib/audit/merkle.ts'
-import { signNote, verifierKey } from '../../lib/audit/signed-note.ts'
 import {
   anchorConfig,
   anchorFilesOf,
@@ -317,29 +312,6 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
 })
 
 describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
-  it('T22 rewriting since the epoch began, with its stolen key, does not go with the time stamp', async () => {
-    const keys = { node: generateKeyPairSync('ed25519').privateKey, epoch: generateKeyPairSync('ed25519').privateKey }
-    const honest = ['read', 'delete', 'read'].map((tool) => ({ type: 'denial', tool }))
-    await writeSignedLog(folder, keys, honest)
-    const tsa = await startAuthority(authority)
-    const store = await startStore()
-    await anchorOnce(anchorConfig(folder, { tsas: [tsa], store }))
-    const anchors = await readFile(join(folder, anchorFilesOf(folder)[0] ?? ''))
-    expect(await verifyWith(folder, { rootFile: authority.rootFile })).toMatchObject({ faults: [], timeStamps: 1 })
-    await writeSignedLog(folder, keys, honest.with(1, { type: 'denial', tool: 'read' }))
-    // Alone, the trail is as good as before.
-    for (const name of anchorFilesOf(folder)) await rm(join(folder, name))
-    expect((await verifyWith(folder)).faults).toEqual([])
-    expect((await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 0 })).faults.join()).toContain('unanchored') // prettier-ignore
-    const fetched = await store.fetchAll(await trailFolder())
-    const outside = await verifyWith(folder, { given: [fetched], rootFile: authority.rootFile })
-    expect(outside.faults).toEqual([expect.stringContaining('other records than these were anchored')])
-    await writeFile(join(folder, `anchors-${logKey}.jsonl`), anchors)
-    expect((await verifyWith(folder, { rootFile: authority.rootFile })).faults.join()).toContain(
-      'the log was rewritten',
-    )
-  })
-
   it('T18 cutting off the end, with checkpoints and anchors, does not go with the auditor’s copy', async () => {
     const store = await startStore()
     await writtenTrail(folder, 6)
@@ -639,47 +611,6 @@ async function otherCertificate(response: Buffer): Promise<Buffer> {
   return granted(
     Buffer.from(new ContentInfo({ contentType: token.contentType, content: signed.toSchema() }).toSchema().toBER()),
   )
-}
-
-const logKey = '00000001-b0070000'
-
-/** A log as the product writes it, with keys that are known: whoever has the epoch key can write it like this again. */
-async function writeSignedLog(
-  directory: string,
-  keys: { readonly node: KeyObject; readonly epoch: KeyObject },
-  records: readonly object[],
-): Promise<void> {
-  const [node, boot] = ['node-1', 'b0070000-0000-4000-8000-000000000000']
-  const origin = originOf(node, boot)
-  const tree = new Frontier()
-  const lines: string[] = []
-  let head = genesis
-  const append = (record: object): void => {
-    const time = new Date(1_790_000_000_000 + lines.length * 1_000).toISOString()
-    const { line, leaf, next } = link(head, { ...record, boot, node, time, mono_ms: lines.length * 1_000 })
-    lines.push(line)
-    tree.append(leaf)
-    head = next
-  }
-  const nodeSigner = { name: nodeKeyName(node), privateKey: keys.node }
-  append({ type: 'start', node_key: verifierKey(nodeSigner.name, keys.node), previous: null })
-  const key = verifierKey(origin, keys.epoch)
-  append({
-    type: 'key',
-    epoch: 1,
-    key,
-    certificate: certify({ number: 1, key, before: { origin, size: 1, root: tree.root() } }, nodeSigner),
-  })
-  for (const record of records) append(record)
-  append({ type: 'stop' })
-  const note = signNote(checkpointText({ origin, size: tree.size, root: tree.root() }), {
-    name: origin,
-    privateKey: keys.epoch,
-  })
-  await writeLines(directory, `trail-${logKey}-000001.jsonl`, lines)
-  await writeLines(directory, `checkpoints-${logKey}.jsonl`, [
-    JSON.stringify({ note, time: new Date(1_790_000_100_000).toISOString() }),
-  ])
 }
 
 /** A request to the store with the node's own credentials. */

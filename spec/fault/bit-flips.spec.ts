@@ -6,6 +6,7 @@ import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as othersRun } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nodeVerifierFile } from '../../adapters/audit-sink/node-key.ts'
 import { Trail } from '../../adapters/audit-sink/trail.ts'
@@ -39,6 +40,8 @@ beforeAll(async () => {
   for (let n = 0; n < wanted / 2; n++) {
     await writer.append({ type: 'admission', call: `call-${n}`, tool: 'get_issue', arguments: { key: 'OPS-1', größe: n / 7 } }) // prettier-ignore
     await writer.append({ type: 'outcome', call: `call-${n}`, http_status: 200, ok: true, error: null })
+    // What the disk says is heard between two turns.
+    if (n % 500 === 0) await othersRun()
   }
   await writer.close()
   for (const file of await segmentsOf(folder)) {
