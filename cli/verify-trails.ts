@@ -9,6 +9,7 @@ import type { NoteKey } from '../lib/audit/signed-note.ts'
 import { type LogReport, LogVerifier } from '../lib/audit/verify-log.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { logsOf } from './audit-files.ts'
+import { rootsOf } from './log-roots.ts'
 import { comparePeers } from './verify-peers.ts'
 
 /**
@@ -171,10 +172,14 @@ function succession(
   return []
 }
 
-/** Two logs that go on from the same end: a node was copied, and both went on. */
+/** Two logs that go on from the same end, or one log that went on in two ways: a node was copied, and both went on. */
 function forks(logs: readonly VerifiedLog[], faults: string[]): void {
   const byEnd = new Map<string, VerifiedLog>()
+  const byOrigin = new Map<string, VerifiedLog>()
   for (const log of logs) {
+    const twin = log.origin === '' ? undefined : byOrigin.get(log.origin)
+    if (twin) faults.push(...twoWays(twin, log))
+    else byOrigin.set(log.origin, log)
     if (!log.previous || typeof log.previous.boot !== 'string') continue
     const end = `${log.previous.boot} ${JSON.stringify(log.previous.seq)}`
     const other = byEnd.get(end)
@@ -182,6 +187,19 @@ function forks(logs: readonly VerifiedLog[], faults: string[]): void {
       faults.push(`${log.at} and ${other.at} both go on from the same log: the node or its directory was copied`)
     byEnd.set(end, log)
   }
+}
+
+/** A machine that is copied while it runs has its keys in both: both sign. An older copy of a log is no other way. */
+function twoWays(one: VerifiedLog, other: VerifiedLog): readonly string[] {
+  const both = Math.min(one.records, other.records)
+  const [root, otherRoot] = [rootsOf(one, [both]).get(both), rootsOf(other, [both]).get(both)]
+  if (otherRoot && root?.equals(otherRoot)) return []
+  const size = [...one.roots].find(([at, signed]) => other.roots.get(at)?.equals(signed) === false)?.[0]
+  const where =
+    size === undefined
+      ? `they have other records within the first ${both}`
+      : `they have checkpoints over ${size} records with two roots`
+  return [`${one.at} and ${other.at} are one log that went on in two ways: the node was copied while it ran; ${where}`]
 }
 
 /**

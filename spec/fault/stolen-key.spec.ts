@@ -1,6 +1,6 @@
-/** T22: whoever has stolen the key that signs checkpoints now, and rewrites what was signed before it. */
+/** Keys in two hands: stolen, to rewrite what was signed before (T22), or copied with the machine (T21). */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -81,6 +81,32 @@ describe('the certificate of a stolen key', () => {
     await rewrite(since)
     expect(verifyTrails([folder], { nodeKeys }).faults).toEqual([])
     if (go) expect((await go.verify(folder)).faults).toEqual([])
+  })
+})
+
+describe('a node that was copied while it ran', () => {
+  it.each([
+    {
+      note: 'with a checkpoint of each over as many records',
+      other: denials('delete', 'read'),
+      says: 'checkpoints over 9 records with two roots',
+    },
+    { note: 'with none over as many', other: denials('delete'), says: 'other records within the first 8' },
+  ])('T21 is a fork, $note', async ({ other, says }) => {
+    const copy = await trailFolder()
+    await writeSignedLog(copy, keys, honest.with(1, other))
+    for (const directory of [folder, copy]) expect(verifyTrails([directory], { nodeKeys }).faults).toEqual([])
+    const { faults } = verifyTrails([folder, copy], { nodeKeys })
+    expect(faults).toEqual([
+      expect.stringMatching(/are one log that went on in two ways: the node was copied while it ran/),
+    ])
+    expect(faults.join()).toContain(says)
+  })
+
+  it('is none where one directory is an older copy of the other', async () => {
+    const copy = await trailFolder()
+    await cp(folder, copy, { recursive: true })
+    expect(verifyTrails([folder, copy], { nodeKeys }).faults).toEqual([])
   })
 })
 
