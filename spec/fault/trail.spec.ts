@@ -1,7 +1,8 @@
 /** The trail on disk, with faults made for real. */
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LineFile } from '../../adapters/audit-sink/line-file.ts'
@@ -9,6 +10,7 @@ import { systemClock } from '../../adapters/clock.ts'
 import { mergedRecords, recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { inject } from '../support/inject.ts'
+import { linesIn, logsIn, putFiles, readFiles, relink, restated, withLines, withLog } from '../support/trail-forger.ts'
 import { killAtStart, startWriter } from '../support/trail-writer.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
 
@@ -46,6 +48,31 @@ async function mounted<T>(
     return await work(disk)
   } finally {
     execFileSync('umount', ['--lazy', disk])
+  }
+}
+
+/** A file system on a disk of its own, with what takes its kernel to make it read-only, as after an error of the disk. */
+async function mountedImage(
+  context: { skip(note: string): never },
+  work: (disk: string, makeReadOnly: () => void) => Promise<void>,
+): Promise<void> {
+  const [image, disk] = [join(folder, 'image'), join(folder, 'disk')]
+  const run = (command: string, ...args: string[]): string =>
+    execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString()
+  await mkdir(disk)
+  let trigger = ''
+  try {
+    run('truncate', '-s', '8M', image)
+    run('mkfs.ext4', '-q', '-O', '^has_journal', image)
+    run('mount', '-o', 'loop,errors=remount-ro', image, disk)
+    trigger = `/sys/fs/ext4/${basename(run('findmnt', '-no', 'SOURCE', disk).trim())}/trigger_fs_error`
+  } catch {
+    context.skip('needs to mount an ext4 image')
+  }
+  try {
+    await work(disk, () => writeFileSync(trigger, 'spec'))
+  } finally {
+    run('umount', '--lazy', disk)
   }
 }
 
@@ -244,7 +271,7 @@ describe('a trail', () => {
 
 describe('a full disk', () => {
   it('T12 refuses while it is full, leaves no torn record, and goes on by itself when there is space', async (context) => {
-    await mounted(context, '128k', async (disk) => {
+    await mounted(context, '64k', async (disk) => {
       const trail = trailIn(disk)
       const ballast = join(disk, 'ballast')
       await trail.append({ type: 'admission', call: 'before' })
@@ -261,8 +288,13 @@ describe('a full disk', () => {
       await rm(ballast)
       await trail.append({ type: 'admission', call: 'after' }, true)
       await trail.close()
-      expect(verifyTrails([disk]).faults).toEqual([])
-      expect((await records(disk)).map(({ call }) => call)).toContain('after')
+      const { faults, notes } = verifyTrails([disk])
+      expect(faults).toEqual([])
+      expect(notes.join()).not.toContain('never finished')
+      // Each line is whole, and what was refused is not there.
+      const calls = (await records(disk)).flatMap(({ call }) => call ?? [])
+      expect(calls).toHaveLength(2 + 100 - refused)
+      expect(calls.at(-1)).toBe('after')
     })
   })
 
@@ -312,6 +344,22 @@ describe('a disk that fails', () => {
     expect(await writer.append('after')).toBe('ok')
     await writer.stop()
     expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('T13 refuses on a file system that the kernel has made read-only, and keeps what it had', async (context) => {
+    await mountedImage(context, async (disk, makeReadOnly) => {
+      const writer = await startWriter(disk, { durability: 'disk' })
+      expect(await writer.append('before')).toBe('ok')
+      makeReadOnly()
+      const said = [await writer.append('first'), await writer.append('second'), await writer.append('third')]
+      // Whoever asks a second time is not told that all is well.
+      expect(said.join()).toMatch(/EROFS.*EROFS.*EROFS/)
+      await writer.kill()
+      expect(verifyTrails([disk]).faults).toEqual([])
+      const calls = [...recordsOf(disk)].map(({ record }) => record.call)
+      expect(calls).toContain('before')
+      expect(calls).not.toContain('second')
+    })
   })
 
   it('T13 goes on in a new segment where a write fails', async (context) => {
@@ -416,17 +464,44 @@ describe('a disk that fails', () => {
     expect(verifyTrails([folder])).toMatchObject({ faults: [], warnings: [] })
   })
 
-  it('T14 keeps nobody waiting for a slow disk for more than 250 ms', async (context) => {
-    const writer = await startWriter(folder, { durability: 'disk' })
-    expect(await writer.append('before')).toBe('ok')
-    const strace = await inject(context, writer.pid, 'fdatasync:delay_enter=2000000')
-    const begun = performance.now()
-    const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => writer.append(`slow-${n}`)))
-    expect(performance.now() - begun).toBeLessThan(1_500)
-    expect(new Set(answers)).toEqual(new Set(['Error: the disk is slow: nothing within 250 ms']))
-    await strace.stop()
-    await eventually(async () => (await writer.append('after')) === 'ok')
-    await writer.stop()
+  it.for([500, 2_000])(
+    'T14 keeps nobody waiting for a disk that takes %d ms for more than 250 ms',
+    async (ms, context) => {
+      const writer = await startWriter(folder, { durability: 'disk' })
+      expect(await writer.append('before')).toBe('ok')
+      const strace = await inject(context, writer.pid, `fdatasync:delay_enter=${ms * 1_000}`)
+      const begun = performance.now()
+      const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => writer.append(`slow-${n}`)))
+      expect(performance.now() - begun).toBeLessThan(1_500)
+      expect(new Set(answers)).toEqual(new Set(['Error: the disk is slow: nothing within 250 ms']))
+      await strace.stop()
+      await eventually(async () => (await writer.append('after')) === 'ok')
+      await writer.stop()
+      expect(verifyTrails([folder]).faults).toEqual([])
+    },
+  )
+
+  it('T14 takes no more than five seconds of calls for a disk that hangs, and none waits for it', async () => {
+    let passedMs = 0
+    const clock = { nowMs: () => Date.now(), monoMs: () => systemClock.monoMs() + passedMs }
+    const trail = trailIn(folder, { durability: 'disk' }, clock)
+    await trail.append({ type: 'heartbeat' }, true)
+    let answer = (): void => undefined
+    const sync = vi
+      .spyOn(LineFile.prototype, 'sync')
+      .mockImplementationOnce(() => new Promise((done) => (answer = done)))
+    await expect(trail.append({ type: 'admission', call: 'hangs' }, true)).rejects.toThrow('the disk is slow')
+    passedMs = 5_001
+    const before = (await records()).length
+    for (const isWaiting of [true, false])
+      for (let n = 0; n < 100; n++)
+        await expect(trail.append({ type: 'admission', call: `late-${n}` }, isWaiting)).rejects.toThrow('has not answered for') // prettier-ignore
+    // Nothing is kept for later, in memory or in the file.
+    expect(await records()).toHaveLength(before)
+    answer()
+    sync.mockRestore()
+    await eventually(() => trail.append({ type: 'admission', call: 'after' }, true).then(Boolean, () => false))
+    await trail.close()
     expect(verifyTrails([folder]).faults).toEqual([])
   })
 
@@ -513,6 +588,34 @@ describe('a trail that was tampered with', () => {
     const [file = ''] = await segmentsOf(folder)
     await writeLines(folder, file, tamper(await linesOf(folder, file)))
     expect(verifyTrails([folder]).faults.length).toBeGreaterThan(0)
+  })
+
+  it.each([
+    {
+      note: 'and the rest numbered and linked anew',
+      isRestated: false,
+      says: 'was signed over other records than these',
+    },
+    { note: 'and the checkpoints say so, too', isRestated: true, says: 'is not signed by key 1' },
+  ])('T17 shows a record from the middle that was removed, $note', async ({ isRestated, says }) => {
+    const trail = trailIn(folder, { checkpointMs: 1 })
+    const write = async (): Promise<void> => {
+      for (let n = 0; n < 8; n++) await trail.append({ type: 'denial', n })
+    }
+    await write()
+    await eventually(() => Promise.resolve((logsIn(readFiles(folder))[0]?.checkpoints.length ?? 0) > 0))
+    await write()
+    await trail.close()
+    const before = readFiles(folder)
+    const [log] = logsIn(before)
+    if (!log) throw new Error('there is no log')
+    const lines = relink(linesIn(log).toSpliced(5, 1))
+    const forged = { ...withLines(log, lines), checkpoints: isRestated ? restated(log, lines) : log.checkpoints }
+    putFiles(folder, before, withLog(before, forged))
+    const { faults } = verifyTrails([folder])
+    // The chain itself is whole.
+    expect(faults.join()).not.toContain('does not follow')
+    expect(faults.join()).toContain(says)
   })
 
   it('T18 shows an earlier log that is gone, or cut short with its checkpoints', async () => {
