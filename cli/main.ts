@@ -1,4 +1,5 @@
 /** `kmcp`: the command-line tool. One file per command. */
+import { keepMemoryOutOfCoreDumps } from '../adapters/core-dumps.ts'
 import { auditAnchor } from './audit-anchor.ts'
 import { auditCheckEvidence } from './audit-check-evidence.ts'
 import { auditEvidence } from './audit-evidence.ts'
@@ -45,6 +46,7 @@ const commands: Readonly<Record<string, Command>> = {
   'pins reject': pinsReject,
 }
 
+keepMemoryOutOfCoreDumps()
 const [first = '', second = '', ...rest] = process.argv.slice(2)
 const two = commands[`${first} ${second}`]
 const one = commands[first]

@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { keepMemoryOutOfCoreDumps } from '../adapters/core-dumps.ts'
 import { operationalLog } from '../adapters/operational-log.ts'
 import { runtime } from '../adapters/runtime.ts'
 import { dump, loadPlugin, loadPlugins } from './plugins.ts'
@@ -25,6 +26,7 @@ const { values } = parseArgs({
 if (values.dump !== undefined) {
   process.stdout.write(`${JSON.stringify(dump(await loadPlugin(values.plugins, values.dump), values.socket))}\n`)
 } else {
+  keepMemoryOutOfCoreDumps()
   const log = operationalLog('plugin-server')
   const plugins = await loadPlugins(values.plugins)
   const server = await startPluginServer({

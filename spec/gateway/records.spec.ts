@@ -21,6 +21,8 @@ import {
 } from '../support/gateway-under-test.ts'
 import { sendRaw } from '../support/raw-http.ts'
 import { RecordingUpstream } from '../support/recording-upstream.ts'
+import { HttpReceiver } from '../support/siem/http-receiver.ts'
+import { quick, shipOnce, Workplace } from '../support/siem/shipper.ts'
 
 const routes = ['jira', 'everything'] as const
 type Route = (typeof routes)[number]
@@ -353,6 +355,16 @@ describe.skipIf(skipReason)('records', () => {
       method: 'tools/call',
       params: { name: 'x', arguments: { a: 'canary-unread' } },
     })
+    for (const body of [
+      '<html>canary-in-an-error-page',
+      '{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"canary-in-an-error"}}',
+    ]) {
+      const headers = { 'content-type': body.startsWith('{') ? 'application/json' : 'text/html', 'x-detail': 'canary-in-an-answers-header' } // prettier-ignore
+      upstream.instead = () => ({ status: 500, headers, body })
+      const failed = await leaves(2, () => tell(call('search_issues', args)))
+      expect(failed.records[1]).toMatchObject({ type: 'outcome', http_status: 500 })
+    }
+    upstream.instead = undefined
     // Bent, expired, for somebody else: what is refused is a secret, too.
     const bad = [
       await issuer.sign({ aud: gateway.resource, exp: 1 }),
@@ -373,13 +385,30 @@ describe.skipIf(skipReason)('records', () => {
     expect(closed.status).toBe(503)
     const trail = await trailText(gateway.auditDir)
     const log = await eventually(pluginServerLog, (text) => text.includes('keys_unavailable'))
-    for (const text of [trail, log]) {
+    const siem = await sentToSiem()
+    expect(siem).toContain('search_issues')
+    for (const text of [trail, log, siem]) {
       expect([...new Set(text.match(/canary[\w-]*/gi))]).toEqual([])
       expect(text).not.toContain('Y2FuYXJ5')
       for (const each of [token, unverified, ...bad])
         for (const part of each.split('.').slice(1)) expect(text.includes(part)).toBe(false)
     }
   })
+
+  /** What a SIEM gets of this trail in each format, and what the shipper says and keeps. */
+  async function sentToSiem(): Promise<string> {
+    const place = Object.assign(new Workplace(), { trail: gateway.auditDir })
+    const receiver = await new HttpReceiver().start()
+    try {
+      const sinks = ['native', 'cef', 'ocsf', 'ecs'].map((format) => ({ name: format, type: 'https', url: receiver.url, format, ...quick })) // prettier-ignore
+      const { logged, of } = await shipOnce(place, sinks)
+      for (const { name } of sinks) expect(of(name)).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 0 } } }) // prettier-ignore
+      return [...receiver.got.map(({ body }) => body.toString()), JSON.stringify(logged), place.everything()].join('\n')
+    } finally {
+      await receiver.stop()
+      place.remove()
+    }
+  }
 
   /** Everything the plugin server and the host wrote about their own work; access logs, which name addresses, left out. */
   async function pluginServerLog(): Promise<string> {
