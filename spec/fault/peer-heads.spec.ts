@@ -11,6 +11,8 @@ import { SharedRedis } from '../../adapters/redis/shared-redis.ts'
 import { TrailHeads } from '../../adapters/redis/trail-heads.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { readVerifierKey } from '../../lib/audit/signed-note.ts'
+import { isOwnRecord, readAllRecords } from '../support/audit-trail.ts'
+import { schemaFaults } from '../support/record-schema.ts'
 import { RedisServer, redisMissing, skipWithoutRedis, stopIfStarted } from '../support/redis-server.ts'
 import { linesOf, segmentsOf, type TrailUnderTest, trailFolder, trailIn, writeLines } from '../support/trails.ts'
 
@@ -36,8 +38,10 @@ describe('trails of nodes that share a Redis', () => {
     await client.command('DEL', client.key('audit', 'heads'))
     said.length = 0
   })
-  afterEach(() => {
+  afterEach(async () => {
     for (const watch of watches.splice(0)) watch.close()
+    const records = (await Promise.all([one, two].map(readAllRecords))).flat()
+    expect(records.filter(isOwnRecord).flatMap(schemaFaults)).toEqual([])
   })
 
   const node = (directory: string, name: string, more: Partial<TrailSettings> = {}): TrailUnderTest => {

@@ -8,7 +8,9 @@ import { LineFile } from '../../adapters/audit-sink/line-file.ts'
 import { systemClock } from '../../adapters/clock.ts'
 import { recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
+import { isOwnRecord, readAllRecords } from '../support/audit-trail.ts'
 import { inject } from '../support/inject.ts'
+import { schemaFaults } from '../support/record-schema.ts'
 import { killAtStart, startWriter } from '../support/trail-writer.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
 
@@ -283,6 +285,7 @@ describe('a disk that fails', () => {
     const { faults, warnings } = verifyTrails([folder])
     expect(faults).toEqual([])
     expect(warnings.join()).toContain('the disk failed: fdatasync')
+    expect((await readAllRecords(folder)).filter(isOwnRecord).flatMap(schemaFaults)).toEqual([])
     expect((await records()).map(({ call }) => call)).toContain('after')
   })
 
