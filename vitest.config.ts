@@ -1,4 +1,8 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+
+// Specs start our programs hundreds of times: each start of Node costs half as much when it has been compiled before.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'compiled')
 
 /** Specs that start a gateway take seconds; the others take milliseconds and run beside each other. */
 export default defineConfig({
