@@ -13,6 +13,7 @@ import type { Json, JsonObject } from '../lib/mcp/message.ts'
 import { auditDirectory, logsOf, readRecord, trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printable } from './print-rows.ts'
+import { keyOf } from './verify-trails.ts'
 
 const where = { dir: { type: 'string' }, 'run-dir': { type: 'string' } } as const
 
@@ -59,7 +60,7 @@ export const auditCheckProof: Command = {
       console.log(`NOT PROVEN: ${printable(checked.because)}`)
       return Promise.resolve(1)
     }
-    console.log(`record ${checked.index + 1} of ${checked.origin}, of ${checked.size} that were signed:`)
+    console.log(`record ${checked.index + 1} of ${printable(checked.origin)}, of ${checked.size} that were signed:`)
     console.log(printable(checked.line))
     return Promise.resolve(0)
   },
@@ -111,7 +112,7 @@ export const auditKeys: Command = {
     for (const log of logsOf(directory)) {
       for (const { record } of linesOf(directory, log)) {
         if (record?.type === 'start') console.log(printable(`${log.key}  node key   ${said(record.node_key)}`))
-        if (record?.type === 'key')
+        if (isEpochKey(record))
           console.log(
             printable(
               `${log.key}  epoch ${said(record.epoch).padEnd(4)} ${said(record.key)}  since ${said(record.time)}`,
@@ -145,6 +146,15 @@ function find(directory: string, positionals: readonly string[]): Found {
   throw new UsageError(`no record in ${directory} is named \`${printable(id)}\``)
 }
 
+/** A key that signs checkpoints; without an epoch a record tells of keys that verify tokens. */
+const isEpochKey = (record: JsonObject | undefined): record is JsonObject =>
+  record?.type === 'key' && record.epoch !== undefined
+
+function nodeKeyIn(directory: string, log: LogFiles): string {
+  for (const { record } of linesOf(directory, log)) return said(record?.node_key)
+  return ''
+}
+
 const said = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
 
 function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; record: JsonObject | undefined }> {
@@ -156,14 +166,20 @@ function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; r
 }
 
 /**
- * A proof of one record, to the first checkpoint that covers it.
+ * A proof of one record, to the first checkpoint that covers it. It has been checked: nobody is handed one that proves
+ * nothing, nor whatever somebody wrote into the checkpoint file.
  *
- * @throws UsageError where none does yet
+ * @throws UsageError where none does yet, or none that is good
  */
-export function proveRecord(directory: string, { log, number, line }: Pick<Found, 'log' | 'number' | 'line'>): string {
-  const [proof] = proveRecords(directory, log, [{ number, line }])
-  return proof as string
+function proveRecord(directory: string, { log, number, line }: Found): string {
+  const [proof = ''] = proveRecords(directory, log, [{ number, line }])
+  const checked = checkProof(proof, keyOf(nodeKeyIn(directory, log)))
+  if (!checked.ok) throw new UsageError(`${cannotProve(log, number)}: ${checked.because}`)
+  return proof
 }
+
+const cannotProve = ({ key }: LogFiles, number: number): string =>
+  `record ${number} of ${key} cannot be proven, \`kmcp audit verify\` says what is wrong`
 
 /** Proofs of several records of one log, which is read once, and of which no more is kept than the proofs need. */
 export function proveRecords(
@@ -183,14 +199,11 @@ export function proveRecords(
   for (const { line, record } of linesOf(directory, log)) {
     proofs.append(leafHash(line))
     size++
-    if (record?.type === 'key') certificates.push({ at: size, text: said(record.certificate) })
+    if (isEpochKey(record)) certificates.push({ at: size, text: said(record.certificate) })
   }
   return wanted.map(({ line, index, size: of, note }) => {
     const certificate = certificates.findLast(({ at }) => at <= of)
-    if (!certificate || of > size)
-      throw new UsageError(
-        `record ${index + 1} of ${log.key} cannot be proven: \`kmcp audit verify\` says what is missing`,
-      )
+    if (!certificate || of > size) throw new UsageError(cannotProve(log, index + 1))
     return tlogProofOf(line, proofs.proof({ index, size: of }), index, note, certificate.text)
   })
 }

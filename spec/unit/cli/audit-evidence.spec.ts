@@ -493,6 +493,23 @@ describe('exceptions', () => {
     expect(exceptions().join('\n')).toContain('1 end in the period of calls nobody let through')
   })
 
+  it('are none for a call that was refused because the disk was slow to take its admission', async () => {
+    const clock = new SetClock('2026-10-03T08:00:00Z')
+    const one = trailIn(trail, {}, clock)
+    await one.append(admission(bob, 'get_issue', { call: 'too-late' }))
+    await one.append({ type: 'refusal', call: 'too-late', route: 'jira', reason: 'not_on_record' })
+    await one.append({ type: 'refusal', call: 'another', route: 'jira', reason: 'unreadable' })
+    await one.append({ type: 'key', issuer: 'https://idp.example', keys: [] })
+    await one.close()
+    expect(await evidence()).toBe(0)
+    expect(await csv('open-calls.csv')).toEqual([])
+    const page = await read('report.html')
+    expect(page).toMatch(/refused after all, because the disk was slow to take the record<\/dt>\s*<dd>1</)
+    expect(page).toContain('refused after all: not_on_record')
+    // The same record is a stopped call that was drawn.
+    expect((await csv('samples-allowed.csv'))[0]?.end_proof).toMatch(/^samples\/stopped-0[12]\.tlog-proof$/)
+  })
+
   it('tell of a silence, and of a disk that failed', async () => {
     const clock = new SetClock('2026-10-03T08:00:00Z')
     const one = trailIn(trail, {}, clock)
