@@ -12,7 +12,7 @@ import { maxKinds, others, Tally } from '../../../cli/evidence/tally.ts'
 import type { Seen } from '../../../cli/evidence/seen.ts'
 import type { AuditEvent } from '../../../lib/audit/record.ts'
 import { checkProof } from '../../../lib/audit/proof.ts'
-import { readVerifierKey, signNote } from '../../../lib/audit/signed-note.ts'
+import { readVerifierKey, signNote, verifierKey } from '../../../lib/audit/signed-note.ts'
 import { type AuditRecord, readAllRecords } from '../../support/audit-trail.ts'
 import {
   admission,
@@ -97,9 +97,10 @@ function cellsOf(text: string): string[][] {
   return rows
 }
 
+const newKey = () => generateKeyPairSync('ed25519').privateKey
 const keyFile = async (): Promise<string> => {
   const file = join(folder, `key-${Math.random()}.pem`)
-  await writeFile(file, generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  await writeFile(file, newKey().export({ format: 'pem', type: 'pkcs8' }))
   return file
 }
 const signedBy = (): string => said.find((line) => line.startsWith('signed by '))?.slice('signed by '.length) ?? ''
@@ -276,7 +277,8 @@ describe('a folder of evidence', () => {
 
   it('is what was signed, without a key less so', async () => {
     expect(await check(...trusted())).toBe(0)
-    expect(said.join('\n')).not.toContain('cannot show')
+    expect(said.join('\n')).not.toContain('taken from the folder itself')
+    expect(said.join('\n')).toContain('is the word of whoever made it')
     expect(await check()).toBe(0)
     expect(said.join('\n')).toContain('taken from the folder itself')
   })
@@ -315,12 +317,11 @@ describe('a folder of evidence', () => {
   })
 
   /** What somebody without the key can do: another manifest that fits what they have changed. */
-  const rewrite = async (change: (about: any) => void, signer?: string): Promise<void> => {
+  const rewrite = async (change: (about: any) => void, signer?: string, privateKey = newKey()): Promise<void> => {
     const about = await manifest()
     change(about)
     const text = `${JSON.stringify(about, undefined, 2)}\n`
     await writeFile(join(out, manifestFile), text)
-    const { privateKey } = generateKeyPairSync('ed25519')
     const note = noteText(text, String(about.period.from), String(about.period.to))
     await writeFile(join(out, noteFile), signNote(note, { name: signer ?? 'kong-mcp-suite-evidence', privateKey }))
   }
@@ -331,6 +332,44 @@ describe('a folder of evidence', () => {
     expect(said.join('\n')).toContain('no key that is known has signed it')
     // The manifest still names the first key.
     expect(await check()).toBe(1)
+  })
+
+  it('says who signed it, not who the manifest says has', async () => {
+    const [own, other] = [newKey(), newKey()]
+    const name = 'kong-mcp-suite-evidence'
+    await rewrite((about) => (about.signed_by = verifierKey(name, other)), name, own)
+    expect(await check('--key', verifierKey(name, own), '--key', nodeKey)).toBe(1)
+    expect(said.join('\n')).toContain('names another key than the one that signed it')
+    await rewrite((about) => (about.signed_by = verifierKey(name, own)), name, own)
+    expect(await check('--key', verifierKey(name, own), '--key', nodeKey)).toBe(0)
+    expect(said.join('\n')).toContain(`signed by ${verifierKey(name, own)}`)
+  })
+
+  it('is not checked with a file of keys in which there is none', async () => {
+    const empty = join(folder, 'empty.vkey')
+    await writeFile(empty, '\n')
+    await expect(check('--key', empty)).rejects.toThrow('there is no key in')
+  })
+
+  it.each<[string, (samples: any[], about: any) => void, string]>([
+    ['of another type', ([one]) => (one.type = 'denial'), 'its record says another type or time'],
+    ['of another time', ([one]) => (one.time = '2026-10-03T00:00:00.000Z'), 'its record says another type or time'],
+    ['of another node', ([one]) => (one.node = 'node-2'), 'proves another record than the manifest says'],
+    [
+      'of the other population',
+      ([one]) => (one.population = 'stopped'),
+      'its record is none of the population stopped',
+    ],
+    ['of a rank of their own', ([one]) => (one.rank = '0'), 'its rank is not the one the seed gives'],
+    ['drawn under another seed', (_, about) => (about.seed = 'mine'), 'its rank is not the one the seed gives'],
+    ['drawn twice', (samples) => samples.splice(1, 0, samples[0]), 'it was drawn out of turn, or twice'],
+    ['out of turn', (samples) => samples.reverse(), 'it was drawn out of turn, or twice'],
+    ['of another time than the period', (_, about) => (about.period.to = about.period.from), 'is not of the period'],
+    ['that end no call that was drawn', (samples) => samples.splice(0, 1), 'it is no end of a call that was drawn'],
+  ])('has no samples that are said to be, or are, %s', async (_note, change, fault) => {
+    await rewrite((about) => change(about.samples as any[], about))
+    await check('--key', nodeKey)
+    expect(said.join('\n')).toContain(fault)
   })
 
   it.each([
@@ -761,6 +800,9 @@ describe('use', () => {
   it.each([
     ['no period', ['--out', 'x'], 'say of which period'],
     ['half a period', ['--from', '2026-10-01', '--out', 'x'], 'say of which period'],
+    ['a day there is not', ['--from', '2026-07-01', '--to', '2026-09-31', '--out', 'x'], '--to takes a day'],
+    ['a time without its offset', ['--from', '2026-07-01T00:00', '--to', '2026-09-30', '--out', 'x'], '--from takes a'],
+    ['a time in words', ['--from', '1 Jul 2026 00:00Z', '--to', '2026-09-30', '--out', 'x'], '--from takes a day'],
     ['no folder', period, 'say where to write it'],
     [
       'a period that ends before it begins',
