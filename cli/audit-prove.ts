@@ -1,30 +1,17 @@
-/** `kmcp audit prove`, `check-proof`, `disclose` and `keys`: one record, shown to somebody who has not got the trail. */
+/** `kmcp audit prove`, `check-proof` and `keys`: one record, shown to somebody who has not got the trail. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { readSaltKey } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
-import { readRecord } from '../lib/audit/chain.ts'
+import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
 import { readCheckpoint } from '../lib/audit/checkpoint.ts'
-import { commit, saltOf } from '../lib/audit/commitment.ts'
 import { InclusionProofs, leafHash } from '../lib/audit/merkle.ts'
 import { checkProof, tlogProofOf } from '../lib/audit/proof.ts'
 import { noteOf } from '../lib/audit/verify-log.ts'
 import type { Json, JsonObject } from '../lib/mcp/message.ts'
 import { auditDirectory, logsOf, trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { find, type Found, linesOf, startOf, where } from './find-record.ts'
 import { printable } from './print-rows.ts'
 import { keyOf } from './verify-trails.ts'
-
-const where = { dir: { type: 'string' }, 'run-dir': { type: 'string' } } as const
-
-/** @property number of the record in its log, from 1 */
-interface Found {
-  readonly log: LogFiles
-  readonly number: number
-  readonly line: string
-  readonly record: JsonObject
-}
 
 export const auditProve: Command = {
   usage: 'audit prove ID [--dir DIR] [--out FILE]',
@@ -67,43 +54,6 @@ export const auditCheckProof: Command = {
   },
 }
 
-export const auditDisclose: Command = {
-  usage: 'audit disclose ID --arguments FILE [--dir DIR]',
-  does: 'check that a call’s arguments were these, which its record hides',
-  async run(args) {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: { ...where, arguments: { type: 'string' } },
-    })
-    if (values.arguments === undefined) throw new UsageError('give the arguments as a JSON file: --arguments FILE')
-    const directory = await auditDirectory(values.dir, values['run-dir'])
-    const { log, record } = find(directory, positionals)
-    const saltKey = readSaltKey(join(directory, saltFile(log.key)))
-    if (!saltKey) {
-      console.log(`${saltFile(log.key)} is not there any more: nothing this log commits to can be shown`)
-      return 1
-    }
-    if (typeof record.arguments_commitment !== 'string') {
-      console.log('the record commits to no arguments of its own: there were none, or too many')
-      return 1
-    }
-    const salt = saltOf(saltKey, said(record.call))
-    let value: Json
-    try {
-      value = JSON.parse(readFileSync(values.arguments, 'utf8')) as Json
-    } catch (error) {
-      throw new UsageError(`--arguments: ${(error as Error).message}`)
-    }
-    const isThis = commit(salt, value) === record.arguments_commitment
-    console.log(isThis ? 'these were the arguments' : 'these were NOT the arguments')
-    console.log(
-      `commitment ${record.arguments_commitment} = SHA-256(salt || canonical JSON), salt ${salt.toString('hex')}`,
-    )
-    return isThis ? 0 : 1
-  },
-}
-
 export const auditKeys: Command = {
   usage: 'audit keys [--dir DIR]',
   does: 'list the keys that sign the trail, and what each has signed over',
@@ -125,46 +75,11 @@ export const auditKeys: Command = {
   },
 }
 
-/**
- * The record an id names: a call's (its admission or refusal), a decision's, or `log:number`.
- *
- * @throws UsageError where there is none
- */
-function find(directory: string, positionals: readonly string[]): Found {
-  const [id, ...more] = positionals
-  if (id === undefined || more.length > 0)
-    throw new UsageError('name one record: the id of a call or decision, or LOG:NUMBER')
-  for (const log of logsOf(directory)) {
-    let number = 0
-    for (const { line, record } of linesOf(directory, log)) {
-      number++
-      if (!record) continue
-      const decision = record.decision as { readonly id?: unknown } | undefined
-      if (record.call === id || decision?.id === id || `${log.key}:${number}` === id)
-        return { log, number, line, record }
-    }
-  }
-  throw new UsageError(`no record in ${directory} is named \`${printable(id)}\``)
-}
-
 /** A key that signs checkpoints; without an epoch a record tells of keys that verify tokens. */
 const isEpochKey = (record: JsonObject | undefined): record is JsonObject =>
   record?.type === 'key' && record.epoch !== undefined
 
-function nodeKeyIn(directory: string, log: LogFiles): string {
-  for (const { record } of linesOf(directory, log)) return said(record?.node_key)
-  return ''
-}
-
 const said = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
-
-function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; record: JsonObject | undefined }> {
-  for (const file of log.segments) {
-    for (const read of readLines(directory, file)) {
-      if ('line' in read) yield { line: read.line, record: readRecord(read.line) }
-    }
-  }
-}
 
 /**
  * A proof of one record, to the first checkpoint that covers it. It has been checked: nobody is handed one that proves
@@ -174,7 +89,7 @@ function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; r
  */
 function proveRecord(directory: string, { log, number, line }: Found): string {
   const [proof = ''] = proveRecords(directory, log, [{ number, line }])
-  const checked = checkProof(proof, keyOf(nodeKeyIn(directory, log)))
+  const checked = checkProof(proof, keyOf(said(startOf(directory, log).node_key)))
   if (!checked.ok) throw new UsageError(`${cannotProve(log, number)}: ${checked.because}`)
   return proof
 }

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nodeVerifierFile } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
+import { nodeVerifierFile, readSaltKey } from '../adapters/audit-sink/node-key.ts'
+import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
 import { readRecord } from '../lib/audit/chain.ts'
 import { nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
@@ -81,6 +81,9 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
     const log: VerifiedLog = { ...verifyLog(directory, files, options, found), directory, files, at }
     for (const fault of log.faults) faults.push(`${at}: ${fault}`)
     for (const warning of log.warnings) warnings.push(`${at}: ${warning}`)
+    const salt = readSaltKey(join(directory, saltFile(files.key)), log.saltDigest)
+    if (typeof salt === 'string')
+      warnings.push(`${directory}/${saltFile(files.key)}: ${salt}: nothing this log commits to can be shown with it`)
     const before = logs.at(-1)
     faults.push(...succession(log, before, options.isPruned === true, notes).map((fault) => `${at}: ${fault}`))
     for (const call of log.resolved) open.delete(call)

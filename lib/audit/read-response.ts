@@ -22,7 +22,7 @@ import { readTapped, type TappedResponse } from './tapped-response.ts'
  */
 export function responseOf(call: Call, saltKey: Buffer, serialized: unknown): JsonObject {
   try {
-    return describe(call, saltOf(saltKey, call.id), serialized)
+    return describe(call, saltOf(saltKey, call.id, 'response_commitment'), serialized)
   } catch {
     return { body_watched: false, body_not_watched: 'unreadable' }
   }

@@ -22,6 +22,7 @@ export interface Silence {
  * @property resolved   ids of calls that its recovery says have none
  * @property orphans    outcomes of calls it has no admission of
  * @property previous   the log before, as its start record names it; null for none, undefined where it does not say
+ * @property saltDigest of the key that salts its commitments; undefined for a log that does not say
  * @property epochs     certified keys of the log, in order
  */
 export interface LogReport {
@@ -43,6 +44,7 @@ export interface LogReport {
   readonly resolved: ReadonlySet<string>
   readonly orphans: number
   readonly previous: JsonObject | null | undefined
+  readonly saltDigest: string | undefined
   readonly epochs: readonly Epoch[]
 }
 
@@ -139,6 +141,7 @@ export class LogVerifier {
       resolved: this.#resolved,
       orphans: this.#orphans,
       previous: start.previous === undefined ? undefined : (start.previous as JsonObject | null),
+      saltDigest: typeof start.salt_sha256 === 'string' ? start.salt_sha256 : undefined,
       epochs: this.#epochs,
     }
   }

@@ -54,7 +54,7 @@ function log(pieces: readonly string[], left: Left = {}): unknown {
 }
 
 const committed = (text: string): string =>
-  commit(saltOf(saltKey, callId), createHash('sha256').update(text).digest('hex'))
+  commit(saltOf(saltKey, callId, 'response_commitment'), createHash('sha256').update(text).digest('hex'))
 const message = (members: object): string => JSON.stringify({ jsonrpc: '2.0', id: 1, ...members })
 const event = (text: string): string => `event: message\nid: 7\ndata: ${text}\n\n`
 const long = 'x'.repeat(100_000)
