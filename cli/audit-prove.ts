@@ -63,7 +63,7 @@ export const auditKeys: Command = {
     for (const log of logsOf(directory)) {
       for (const { record } of linesOf(directory, log)) {
         if (record?.type === 'start') console.log(printable(`${log.key}  node key   ${said(record.node_key)}`))
-        if (isEpochKey(record))
+        if (record?.type === 'key')
           console.log(
             printable(
               `${log.key}  epoch ${said(record.epoch).padEnd(4)} ${said(record.key)}  since ${said(record.time)}`,
@@ -74,10 +74,6 @@ export const auditKeys: Command = {
     return 0
   },
 }
-
-/** A key that signs checkpoints; without an epoch a record tells of keys that verify tokens. */
-const isEpochKey = (record: JsonObject | undefined): record is JsonObject =>
-  record?.type === 'key' && record.epoch !== undefined
 
 const said = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
 
@@ -115,7 +111,7 @@ export function proveRecords(
   for (const { line, record } of linesOf(directory, log)) {
     proofs.append(leafHash(line))
     size++
-    if (isEpochKey(record)) certificates.push({ at: size, text: said(record.certificate) })
+    if (record?.type === 'key') certificates.push({ at: size, text: said(record.certificate) })
   }
   return wanted.map(({ line, index, size: of, note }) => {
     const certificate = certificates.findLast(({ at }) => at <= of)

@@ -21,7 +21,8 @@ import { type RedactionRules, redact } from './redact.ts'
  * - `policy`: a policy came into force on a route, or one was refused
  * - `start`, `stop`: a plugin server began a log, or ended it in order
  * - `recovery`: the logs before have been read, and their open admissions resolved
- * - `key`: a new key signs checkpoints from here on, certified by the node's; or an issuer of tokens has other keys
+ * - `key`: a new key signs checkpoints from here on, certified by the node's
+ * - `issuer_keys`: the keys an issuer of tokens signs with are others than before
  * - `heartbeat`: there was nothing to record
  * - `fault`: the disk failed, and what may be missing before this; or the trail was put back to an earlier state
  * - `peer_head`: how long the log of another node was
@@ -40,6 +41,7 @@ export const recordTypes = [
   'stop',
   'recovery',
   'key',
+  'issuer_keys',
   'heartbeat',
   'fault',
   'peer_head',

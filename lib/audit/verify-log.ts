@@ -171,8 +171,7 @@ export class LogVerifier {
         if (call !== undefined) this.#resolved.add(call)
         break
       case 'key':
-        // Without an epoch it is of keys that verify tokens.
-        if (record.epoch !== undefined) this.#readKey(record, at)
+        this.#readKey(record, at)
         break
       case 'fault':
         if (record.what === 'rollback')

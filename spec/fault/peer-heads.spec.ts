@@ -1,13 +1,18 @@
 /** Nodes that tell each other, through a real Redis, how long their trails are. */
-import { cp, readdir, rm, writeFile } from 'node:fs/promises'
+import { generateKeyPairSync } from 'node:crypto'
+import { cp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { PeerWatch } from '../../adapters/audit-sink/peer-watch.ts'
+import type { TrailSettings } from '../../adapters/audit-sink/trail.ts'
 import { systemClock } from '../../adapters/clock.ts'
 import { SharedRedis } from '../../adapters/redis/shared-redis.ts'
 import { TrailHeads } from '../../adapters/redis/trail-heads.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
+import { readVerifierKey } from '../../lib/audit/signed-note.ts'
+import { isOwnRecord, readAllRecords } from '../support/audit-trail.ts'
+import { schemaFaults } from '../support/record-schema.ts'
 import { RedisServer, redisMissing, skipWithoutRedis, stopIfStarted } from '../support/redis-server.ts'
 import { linesOf, segmentsOf, type TrailUnderTest, trailFolder, trailIn, writeLines } from '../support/trails.ts'
 
@@ -33,12 +38,14 @@ describe('trails of nodes that share a Redis', () => {
     await client.command('DEL', client.key('audit', 'heads'))
     said.length = 0
   })
-  afterEach(() => {
+  afterEach(async () => {
     for (const watch of watches.splice(0)) watch.close()
+    const records = (await Promise.all([one, two].map(readAllRecords))).flat()
+    expect(records.filter(isOwnRecord).flatMap(schemaFaults)).toEqual([])
   })
 
-  const node = (directory: string, name: string): TrailUnderTest => {
-    const trail = trailIn(directory, { node: name, checkpointMs: 1 })
+  const node = (directory: string, name: string, more: Partial<TrailSettings> = {}): TrailUnderTest => {
+    const trail = trailIn(directory, { ...more, node: name, checkpointMs: 1 })
     watches.push(new PeerWatch(trail, new TrailHeads(client), name, (_level, message) => said.push(message), 200))
     return trail
   }
@@ -92,6 +99,48 @@ describe('trails of nodes that share a Redis', () => {
     // The node itself has noticed, and so has the other.
     expect(verifyTrails([one]).faults.join()).toContain('the trail was put back to an earlier state')
     expect(verifyTrails([one, two]).faults.join()).toContain('and that log is missing: the node was rolled back')
+  })
+
+  it('T20 say so when a node’s directory is emptied, and its key is not in it', async () => {
+    const nodeKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    const a = node(one, 'node-a', { nodeKey })
+    await a.append({ type: 'heartbeat' })
+    await sleep(500)
+    await a.close()
+    await rm(one, { recursive: true })
+    const again = node(one, 'node-a', { nodeKey })
+    await again.append({ type: 'heartbeat' })
+    await sleep(500)
+    await again.close()
+    expect(verifyTrails([one]).faults.join()).toContain('the trail was put back to an earlier state')
+  })
+
+  it('T20 keep what was told of a directory that is gone with its key', async () => {
+    const a = node(one, 'node-a')
+    await a.append({ type: 'heartbeat' })
+    await sleep(500)
+    await a.close()
+    const key = await readFile(join(one, 'node.vkey'), 'utf8')
+    await rm(one, { recursive: true })
+    // Nothing is told while Redis cannot be asked what was told before.
+    const all = vi.spyOn(TrailHeads.prototype, 'all').mockRejectedValueOnce(new Error('away'))
+    const again = node(one, 'node-a')
+    await again.append({ type: 'heartbeat' })
+    await sleep(500)
+    await again.append({ type: 'heartbeat' })
+    await sleep(500)
+    await again.close()
+    all.mockRestore()
+    expect(said.join()).toContain('was its directory replaced?')
+    const kept = readVerifierKey(key.trim())
+    const now = readVerifierKey((await readFile(join(one, 'node.vkey'), 'utf8')).trim())
+    expect(verifyTrails([one], { nodeKeys: [kept, now] }).faults.join()).toContain('that log is missing')
+  })
+
+  it('do not listen to names that are none', async () => {
+    const head = JSON.stringify({ note: 'n', certificate: 'c' })
+    await client.command('HSET', client.key('audit', 'heads'), 'n'.repeat(257), head, 'node-c', head)
+    expect([...(await new TrailHeads(client).all()).keys()]).toEqual(['node-c'])
   })
 
   it('are not put back when the others were told of an earlier start last', async () => {

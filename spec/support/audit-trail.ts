@@ -22,11 +22,23 @@ export async function trailText(directory: string): Promise<string> {
 }
 
 /** Records the trail keeps about itself, at times of its own. */
-const ownRecords = new Set(['start', 'stop', 'key', 'heartbeat', 'recovery', 'policy', 'fault', 'peer_head'])
+const ownRecords = new Set([
+  'start',
+  'stop',
+  'key',
+  'issuer_keys',
+  'heartbeat',
+  'recovery',
+  'policy',
+  'fault',
+  'peer_head',
+])
+
+export const isOwnRecord = ({ type }: AuditRecord): boolean => ownRecords.has(type)
 
 /** The records of calls, oldest first. */
 export async function readRecords(directory: string): Promise<AuditRecord[]> {
-  return (await readAllRecords(directory)).filter(({ type }) => !ownRecords.has(type))
+  return (await readAllRecords(directory)).filter((record) => !isOwnRecord(record))
 }
 
 /** All records, oldest first; a line that is still being written is left out. */

@@ -538,7 +538,7 @@ describe('exceptions', () => {
     await one.append(admission(bob, 'get_issue', { call: 'too-late' }))
     await one.append({ type: 'refusal', call: 'too-late', route: 'jira', reason: 'not_on_record' })
     await one.append({ type: 'refusal', call: 'another', route: 'jira', reason: 'unreadable' })
-    await one.append({ type: 'key', issuer: 'https://idp.example', keys: [] })
+    await one.append({ type: 'issuer_keys', issuer: 'https://idp.example', keys: [] })
     await one.close()
     expect(await evidence()).toBe(0)
     expect(await csv('open-calls.csv')).toEqual([])

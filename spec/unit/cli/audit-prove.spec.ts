@@ -23,7 +23,7 @@ const run = async (command: Command, ...args: readonly string[]): Promise<number
 /** A log in which keys of an identity provider have become known after the key that signs it. */
 async function logWithKeysOfProvider(): Promise<void> {
   const trail = trailIn(folder)
-  await trail.append({ type: 'key', issuer: 'https://idp.example', keys: [{ id: 'k1', digest: 'd1' }] })
+  await trail.append({ type: 'issuer_keys', issuer: 'https://idp.example', keys: [{ id: 'k1', digest: 'd1' }] })
   await trail.append({ type: 'admission', call: 'call-1' })
   await trail.append({ type: 'outcome', call: 'call-1', http_status: 200 })
   await trail.close()
