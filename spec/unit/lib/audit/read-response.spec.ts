@@ -305,6 +305,14 @@ describe('an event stream', () => {
     }
   })
 
+  it('is not told by an event behind a byte order mark that clients do not skip', () => {
+    const marked = `\ufeffdata: ${message({ error: { code: 1, message: '' } })}\n\n`
+    expect(events([marked, event(answer)])['rpc_outcome']).toBe('tool_error')
+    expect(events([event(message({ method: 'a' })), marked])['rpc_outcome']).toBe('unknown')
+    // The first of a stream they skip.
+    expect(events([marked])['rpc_outcome']).toBe('error')
+  })
+
   it.each([
     { note: 'carriage returns', text: event(answer).replaceAll('\n', '\r\n'), is: 'tool_error' },
     { note: 'data in several lines', text: `data: {"id":1,\ndata: "result":{}}\n\n`, is: 'result' },
