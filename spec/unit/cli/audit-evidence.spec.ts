@@ -194,6 +194,22 @@ describe('what evidence counts', () => {
     expect(dave).toMatchObject({ start: 'developer', end: 'developer; lead', gained: 'lead', lost: '' })
   })
 
+  it('is who came and who went, by the middle of the period', async () => {
+    const middle = '2026-10-04T00:00:00.000Z'
+    const names = (some: (time: string) => boolean): Set<string> =>
+      new Set(
+        records
+          .filter(({ type, time }) => ['admission', 'denial', 'limit'].includes(type) && some(String(time)))
+          .map((record: any) => (record.person ?? record.workload).name as string),
+      )
+    const before = names((time) => time < middle)
+    const after = names((time) => time >= middle && time < '2026-10-06')
+    expect((await csv('people-changes.csv')).map(({ name, status }) => [name, status])).toEqual([
+      ...[...before].filter((name) => !after.has(name)).map((name) => [name, 'not seen any more']),
+      ...[...after].filter((name) => !before.has(name)).map((name) => [name, 'new']),
+    ])
+  })
+
   it('balances: every call let through has its end', async () => {
     expect(await csv('open-calls.csv')).toEqual([])
     const page = await read('report.html')
@@ -213,6 +229,39 @@ describe('what evidence counts', () => {
       ),
     )
     expect((await manifest()).observations.join('\n')).toContain('The policy changed 1 time: jira')
+  })
+})
+
+describe('somebody who has left, and somebody who has come', () => {
+  it('stand in a table of their own, with their last call and their roles', async () => {
+    const dave = { name: 'dave', roles: ['lead'] }
+    await daysOfTrail(trail, '2026-10-01', [
+      [admission(carol, 'get_issue'), admission(bob, 'get_issue')],
+      [admission(alice, 'get_issue'), admission(bob, 'get_issue')],
+      [admission(bob, 'get_issue')],
+      [],
+      [admission(bob, 'get_issue'), admission(dave, 'get_issue')],
+    ])
+    expect(await evidence()).toBe(0)
+    expect(await csv('people-changes.csv')).toMatchObject([
+      {
+        name: 'carol',
+        status: 'not seen any more',
+        first: 'before the period',
+        last: '2026-10-01 08:00:20Z',
+        roles: 'auditor',
+      },
+      {
+        name: 'alice',
+        status: 'not seen any more',
+        first: '2026-10-02 08:00:20Z',
+        last: '2026-10-02 08:00:20Z',
+        roles: 'admin',
+      },
+      { name: 'dave', status: 'new', roles: 'lead' },
+    ])
+    expect(await read('report.html')).toMatch(/seen before the middle of the period, and not after it<\/dt>\s*<dd>2</)
+    expect((await manifest()).observations.join('\n')).toContain('2 people and machines not seen after the middle')
   })
 })
 
@@ -593,6 +642,39 @@ describe('exceptions', () => {
       { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policyDigest('a') },
       { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policy },
     ])
+    expect((await manifest()).observations.join('\n')).toContain('1 change of the policy whose file names no author')
+  })
+
+  it('are none for a change whose file says whose it is, which stands beside it as the file’s word', async () => {
+    const policy = policyDigest('b')
+    const inForce = (sha256: string, more: object = {}): AuditEvent => ({
+      type: 'policy',
+      ...{ route: 'jira', event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: sha256, ...more },
+    })
+    await daysOfTrail(trail, '2026-10-03', [
+      // A text in it is no record of another version.
+      [inForce(policyDigest('a'), { author: policy }), admission(bob, 'get_issue')],
+      [inForce(policy, { author: 'dana', change: 'PR-7' }), admission(bob, 'get_issue', { policy })],
+    ])
+    expect(await evidence()).toBe(0)
+    expect(await csv('policies.csv')).toMatchObject([
+      { policy_sha256: policyDigest('a'), change: '', author: policy, reference: '', source: 'jira.yml' },
+      { policy_sha256: policy, change: 'new in the period', author: 'dana', reference: 'PR-7', source: 'jira.yml' },
+    ])
+    expect((await csv('policy-records.csv')).map(({ author, reference }) => [author, reference])).toEqual([
+      [policy, ''],
+      ['dana', 'PR-7'],
+    ])
+    expect((await manifest()).observations.join('\n')).not.toContain('names no author')
+
+    await rm(trail, { recursive: true })
+    await rm(out, { recursive: true })
+    await daysOfTrail(trail, '2026-10-03', [
+      [inForce(policyDigest('a'), { author: policy }), admission(bob, 'get_issue')],
+      [admission(bob, 'get_issue', { policy })],
+    ])
+    expect(await evidence()).toBe(1)
+    expect(exceptions().join('\n')).toContain('1 policy decided without a record')
   })
 
   it('tell of a log that somebody outside has seen and that is gone', async () => {
