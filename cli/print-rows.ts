@@ -43,7 +43,7 @@ export const printable = (value: string): string =>
 
 /** The same for JSON, which stays the JSON it was: what JSON lets through as itself is escaped. */
 export const printableJson = (json: string): string =>
-  json.replace(/[\p{Cc}\p{Cf}]/gu, (character) =>
+  json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     Array.from(
       { length: character.length },
       (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,

@@ -195,13 +195,20 @@ function forks(logs: readonly VerifiedLog[], faults: string[]): void {
   }
 }
 
-/** A key one was given and no log was begun under: another directory may stand where that node's should. */
+/** Keys one was given and no log was begun under: another directory may stand where a node's should. */
 function unused(logs: readonly VerifiedLog[], { nodeKeys = [] }: VerifyOptions, warnings: string[]): void {
   const used = new Set(logs.map(({ nodeKey }) => nodeKey))
-  for (const { name, publicKey } of nodeKeys)
-    if (!used.has(verifierKey(name, publicKey)))
-      warnings.push(`no log was begun under the key of ${name} that was given: was its directory?`)
+  const names = nodeKeys
+    .filter(({ name, publicKey }) => !used.has(verifierKey(name, publicKey)))
+    .map(({ name }) => name)
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : ''
+  if (names.length > 0)
+    warnings.push(
+      `no log was begun under the key of ${names.slice(0, maxNamed).join(', ')}${more}: was the node's directory given?`,
+    )
 }
+
+const maxNamed = 20
 
 /** What a node has seen of another's log, in a checkpoint the other's key has signed. @property root in base64 */
 interface SeenHead {

@@ -55,10 +55,16 @@ type Manifest = Readonly<Record<string, unknown>>
 
 function readManifest(folder: string): Buffer {
   try {
-    return readFileSync(join(folder, manifestFile))
+    return readRegular(join(folder, manifestFile))
   } catch {
     throw new UsageError(`there is no ${manifestFile} in ${folder}`)
   }
+}
+
+/** @throws Error for anything else: a reader of a pipe may wait without end */
+function readRegular(path: string): Buffer {
+  if (!lstatSync(path).isFile()) throw new Error(`${path} is no regular file`)
+  return readFileSync(path)
 }
 
 function parse(bytes: Buffer): Manifest | undefined {
@@ -83,9 +89,9 @@ function checkNote(
   const text = noteText(bytes, String(period.from), String(period.to))
   let note: string
   try {
-    note = readFileSync(join(folder, noteFile), 'utf8')
+    note = readRegular(join(folder, noteFile)).toString('utf8')
   } catch {
-    faults.push(`${noteFile} is missing`)
+    faults.push(`${noteFile} is missing, or no file`)
     return undefined
   }
   const given = keys.filter(({ name }) => name === evidenceKeyName)

@@ -1,6 +1,6 @@
 /** Evidence of a period: its counts are right, it says what is missing, and nobody can change it or hide in it. */
 import { createHmac, generateKeyPairSync } from 'node:crypto'
-import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { auditCheckEvidence } from '../../../cli/audit-check-evidence.ts'
@@ -348,11 +348,22 @@ describe('a folder of evidence', () => {
     expect(await check(...trusted())).toBe(0)
   })
 
+  const linked = async (file: string): Promise<void> => {
+    await cp(join(out, file), join(folder, file))
+    await rm(join(out, file))
+    await symlink(join(folder, file), join(out, file))
+  }
+  it('is none where its manifest is a link', async () => {
+    await linked(manifestFile)
+    await expect(check(...trusted())).rejects.toThrow('there is no manifest.json')
+  })
+
   it.each([
     ['a file that was removed', (): Promise<void> => rm(join(out, 'denials.csv')), 'denials.csv is missing'],
     ['a file that was added', () => writeFile(join(out, 'more.csv'), ''), 'more.csv is not in the manifest'],
     ['a sample that was added', () => writeFile(join(out, 'samples', 'x.tlog-proof'), ''), 'x.tlog-proof is not in'],
     ['a note that is gone', () => rm(join(out, noteFile)), 'manifest.note is missing'],
+    ['a note that is a link', () => linked(noteFile), 'manifest.note is missing, or no file'],
     ['a changed manifest', () => appendFile(join(out, manifestFile), ' '), 'was signed over another manifest.json'],
     [
       'a note without signature',
