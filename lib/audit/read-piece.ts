@@ -136,7 +136,9 @@ function insideEvent({ head, tail, marks }: TappedPiece): Pick<TappedPiece, 'hea
     head.toString('latin1'),
   )
   const [last = '', ...after] = tail.toString('latin1').split(/[\r\n]+/)
-  const type = /^event: ?(.*)$/m.exec([lines?.[1] ?? '', ...after].join('\n'))?.[1]?.trimEnd() ?? ''
+  // Of a field that comes twice the last one counts.
+  const types = [...[lines?.[1] ?? '', ...after].join('\n').matchAll(/^event(?:: ?(.*))?$/gm)]
+  const type = types.at(-1)?.[1]?.trimEnd() ?? ''
   if (!lines || after.some((line) => /^data(:|$)/.test(line)) || (type !== '' && type !== 'message')) return undefined
   return { head: Buffer.from(lines[2] ?? '', 'latin1'), tail: Buffer.from(last, 'latin1'), marks }
 }
