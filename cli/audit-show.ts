@@ -57,7 +57,7 @@ function lastRows(directory: string, last: number): AuditRow[] {
   return rowsOf(records).slice(-last)
 }
 
-const columns = ['time', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'ms', 'arguments'] as const
+const columns = ['time', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'answer', 'ms', 'arguments'] as const
 type Column = (typeof columns)[number]
 
 /** @property id of the call */
@@ -97,6 +97,7 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
             ? `allowed by ${decision?.rule ?? '?'}`
             : `${text(record.type)}: ${text(record.reason)}`,
         status: outcome?.type === 'resolution' ? 'unknown' : text(outcome?.http_status ?? ''),
+        answer: outcome ? answerOf(outcome) : '',
         ms: text(outcome?.latency_ms ?? ''),
         arguments:
           withheld === undefined
@@ -108,13 +109,26 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
     })
 }
 
+/** What the response tap says of an answer: how it answers the request, and whether all of it was seen. */
+function answerOf({
+  rpc_outcome: outcome,
+  rpc_error_code: code,
+  body_watched: watched,
+  body_not_watched: why,
+}: AuditLine): string {
+  if (watched === false) return why === undefined ? 'not watched' : `not watched: ${text(why)}`
+  const said = [outcome, code].filter((one) => one !== undefined).map(text)
+  return [...said, ...(watched === 'cut' ? ['(broke off)'] : [])].join(' ')
+}
+
 /** A table in plain text, each column as wide as it needs, none wider than 60, and nothing in it that steers a terminal. */
 export function auditTable(rows: readonly Readonly<Record<Column, string>>[]): string {
   const cut = (value: string): string => {
     const safe = printable(value)
     return safe.length > 60 ? `${safe.slice(0, 59)}…` : safe
   }
-  const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
+  const width = (column: Column): number =>
+    rows.reduce((most, row) => Math.max(most, cut(row[column]).length), column.length)
   const widths = columns.map(width)
   const line = (values: readonly string[]): string =>
     values

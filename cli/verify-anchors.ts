@@ -79,7 +79,7 @@ export async function verifyAnchors(
     )
   const kept = keptOutside(opened, agreeing, stamped)
   const limits = [
-    ...limitsOf(directories, verified.logs, options, kept),
+    ...limitsOf(directories, verified, options, kept),
     ...directories.flatMap((directory) => stampLimits(directory, verified.logs, opened, stamped, options, found)),
   ]
   const copies = opened.filter(({ isOutside }) => isOutside).length
@@ -159,9 +159,11 @@ function compare(
         `${log.at}: was anchored with ${longest.head.size} records at ${longest.anchor.time} (${longest.at}), and there are ${log.records}: the end is missing`,
       )
     const within = anchors.filter(({ head }) => head.size <= log.records)
-    const roots = rootsOf(
-      log,
-      within.map(({ head }) => head.size),
+    const roots = new Map(
+      rootsOf(
+        log,
+        within.map(({ head }) => head.size),
+      ),
     )
     const others = within.filter(({ head, anchor }) => {
       const isSame = roots.get(head.size)?.equals(head.root) === true

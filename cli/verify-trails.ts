@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nodeVerifierFile } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
+import { nodeVerifierFile, readSaltKey } from '../adapters/audit-sink/node-key.ts'
+import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
+import { readRecord } from '../lib/audit/chain.ts'
 import { nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
-import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-note.ts'
+import { type NoteKey, openNote, readVerifierKey, verifierKey } from '../lib/audit/signed-note.ts'
 import { type LogReport, LogVerifier } from '../lib/audit/verify-log.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { logsOf } from './audit-files.ts'
@@ -32,6 +33,7 @@ export interface VerifiedLog extends LogReport {
 }
 
 /**
+ * @property seen     by origin: the most records another node has seen of a log
  * @property faults   what cannot be if nobody touched the trail
  * @property warnings what somebody should look at
  * @property notes    what is worth knowing
@@ -40,6 +42,7 @@ export interface VerifiedLog extends LogReport {
 export interface Verification {
   readonly records: number
   readonly logs: readonly VerifiedLog[]
+  readonly seen: ReadonlyMap<string, number>
   readonly faults: readonly string[]
   readonly warnings: readonly string[]
   readonly notes: readonly string[]
@@ -57,9 +60,10 @@ export function verifyTrails(directories: readonly string[], options: VerifyOpti
     logs.push(...own)
   }
   forks(logs, faults)
-  peers(logs, options, { faults, warnings, notes })
+  unused(logs, options, warnings)
+  const seen = peers(logs, options, { faults, warnings, notes })
   const records = logs.reduce((sum, log) => sum + log.records, 0)
-  return { records, logs, faults, warnings, notes, limits: limitsOf(directories, logs, options) }
+  return { records, logs, seen, faults, warnings, notes, limits: limitsOf(directories, { logs, seen }, options) }
 }
 
 export interface Findings {
@@ -77,6 +81,9 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
     const log: VerifiedLog = { ...verifyLog(directory, files, options, found), directory, files, at }
     for (const fault of log.faults) faults.push(`${at}: ${fault}`)
     for (const warning of log.warnings) warnings.push(`${at}: ${warning}`)
+    const salt = readSaltKey(join(directory, saltFile(files.key)), log.saltDigest)
+    if (typeof salt === 'string')
+      warnings.push(`${directory}/${saltFile(files.key)}: ${salt}: nothing this log commits to can be shown with it`)
     const before = logs.at(-1)
     faults.push(...succession(log, before, options.isPruned === true, notes).map((fault) => `${at}: ${fault}`))
     for (const call of log.resolved) open.delete(call)
@@ -147,7 +154,7 @@ function succession(
   notes: string[],
 ): readonly string[] {
   const { previous } = log
-  if (previous === undefined) return []
+  if (previous === undefined) return ['does not say which log was before it']
   if (previous === null) return before ? [`names no log before it, but there is ${before.files.key}`] : []
   const named = typeof previous.file === 'string' ? previous.file.replace(/^trail-|-\d{6}\.jsonl$/g, '') : '?'
   if (!before) {
@@ -168,8 +175,15 @@ function succession(
   return []
 }
 
-/** Two logs that go on from the same end: a node was copied, and both went on. */
+/** A log that was read twice counts twice, and stands where another should; two that go on from one end are of a node that was copied. */
 function forks(logs: readonly VerifiedLog[], faults: string[]): void {
+  const byOrigin = new Map<string, VerifiedLog>()
+  for (const log of logs) {
+    const other = byOrigin.get(log.origin)
+    if (other && log.origin !== '')
+      faults.push(`${log.at} and ${other.at} are the same log: give each node's directory once`)
+    byOrigin.set(log.origin, log)
+  }
   const byEnd = new Map<string, VerifiedLog>()
   for (const log of logs) {
     if (!log.previous || typeof log.previous.boot !== 'string') continue
@@ -181,26 +195,57 @@ function forks(logs: readonly VerifiedLog[], faults: string[]): void {
   }
 }
 
-/** What nodes said of each other: a log must be as long as its peers have seen it, and the same. */
-function peers(logs: readonly VerifiedLog[], options: VerifyOptions, { faults, warnings, notes }: Findings): void {
+/** Keys one was given and no log was begun under: another directory may stand where a node's should. */
+function unused(logs: readonly VerifiedLog[], { nodeKeys = [] }: VerifyOptions, warnings: string[]): void {
+  const used = new Set(logs.map(({ nodeKey }) => nodeKey))
+  const names = nodeKeys
+    .filter(({ name, publicKey }) => !used.has(verifierKey(name, publicKey)))
+    .map(({ name }) => name)
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : ''
+  if (names.length > 0)
+    warnings.push(
+      `no log was begun under the key of ${names.slice(0, maxNamed).join(', ')}${more}: was the node's directory given?`,
+    )
+}
+
+const maxNamed = 20
+
+/** What a node has seen of another's log, in a checkpoint the other's key has signed. @property root in base64 */
+interface SeenHead {
+  readonly size: number
+  readonly root: string
+  readonly by: string
+}
+
+/**
+ * What nodes said of each other: a log must be as long as its peers have seen it, and the same.
+ *
+ * @returns by origin: the most records another node has seen
+ */
+function peers(
+  logs: readonly VerifiedLog[],
+  options: VerifyOptions,
+  { faults, warnings, notes }: Findings,
+): Map<string, number> {
   const byOrigin = new Map(logs.map((log) => [log.origin, log]))
   const firstOf = new Map<string, string>()
   for (const { node, first } of logs)
     if (!firstOf.has(node) || first < (firstOf.get(node) ?? '')) firstOf.set(node, first)
   const keys = options.nodeKeys ?? logs.flatMap(({ nodeKey }) => (nodeKey === undefined ? [] : keyOf(nodeKey)))
   const absent = new Set<string>()
+  const heads = new Map<VerifiedLog, SeenHead[]>()
   for (const witness of logs) {
-    for (const { seq, time, note, certificate } of witness.peerHeads) {
+    for (const { seq, time, note, certificate } of peerHeads(witness)) {
       const told = `${witness.at}: record ${seq}`
-      const epoch = readCertificate(certificate, keys)
-      const opened = typeof epoch === 'string' ? undefined : openNote(note, keyOf(epoch.key))
-      const head = opened?.ok ? readCheckpoint(opened.text) : undefined
       const origin = note.split('\n', 1)[0] ?? ''
       const node = origin.slice(nodeKeyName('').length).split('/')[0] ?? ''
       if (!firstOf.has(node)) {
         absent.add(node)
         continue
       }
+      const epoch = readCertificate(certificate, keys)
+      const opened = typeof epoch === 'string' ? undefined : openNote(note, keyOf(epoch.key))
+      const head = opened?.ok ? readCheckpoint(opened.text) : undefined
       if (!head || typeof epoch === 'string' || head.origin !== epoch.before.origin) {
         warnings.push(`${told} names a head of ${origin.slice(0, 200)} that no trusted key has signed`)
         continue
@@ -213,18 +258,52 @@ function peers(logs: readonly VerifiedLog[], options: VerifyOptions, { faults, w
           )
         continue
       }
-      if (log.records < head.size) {
-        faults.push(
-          `${log.at}: ${witness.node} has seen it with ${head.size} records, and there are ${log.records}: the end is missing`,
-        )
-        continue
-      }
-      const root = rootsOf(log, [head.size]).get(head.size)
-      if (!root?.equals(head.root))
-        faults.push(`${log.at}: ${witness.node} has seen other records than these (${head.size})`)
+      const seen: SeenHead = { size: head.size, root: head.root.toString('base64'), by: witness.node }
+      const known = heads.get(log)
+      if (known) known.push(seen)
+      else heads.set(log, [seen])
     }
   }
   for (const node of absent) notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
+  const most = new Map<string, number>()
+  for (const [log, seen] of heads) {
+    const bySize = seen.sort((one, other) => one.size - other.size)
+    faults.push(...otherThanSeen(log, bySize))
+    const last = bySize.findLast(({ by }) => by !== log.node)
+    if (last) most.set(log.origin, last.size)
+  }
+  return most
+}
+
+/** What a log says of other nodes'. It is read again: kept, a year of it would take more memory than there is. */
+function* peerHeads({ directory, files }: VerifiedLog) {
+  let seq = 0
+  for (const file of files.segments) {
+    for (const read of readLines(directory, file)) {
+      if (!('line' in read)) continue
+      seq++
+      if (!read.line.includes('"peer_head"')) continue
+      const { type, time, note, certificate } = readRecord(read.line) ?? {}
+      if (type === 'peer_head') yield { seq, time: textOf(time), note: textOf(note), certificate: textOf(certificate) }
+    }
+  }
+}
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** @param seen the smallest size first */
+function otherThanSeen(log: VerifiedLog, seen: readonly SeenHead[]): string[] {
+  const faults: string[] = []
+  const sizes = seen.map(({ size }) => size)
+  let at = 0
+  for (const [size, root] of rootsOf(log, sizes)) {
+    const own = root.toString('base64')
+    for (let head = seen[at]; head !== undefined && head.size <= size; head = seen[++at])
+      if (head.root !== own) faults.push(`${log.at}: ${head.by} has seen other records than these (${size})`)
+  }
+  for (const { size, by } of seen.slice(at))
+    faults.push(`${log.at}: ${by} has seen it with ${size} records, and there are ${log.records}: the end is missing`)
+  return faults
 }
 
 /** The verifier key in a text, where it is one. */
@@ -253,7 +332,7 @@ export interface KeptOutside {
  */
 export function limitsOf(
   directories: readonly string[],
-  logs: readonly VerifiedLog[],
+  { logs, seen }: Pick<Verification, 'logs' | 'seen'>,
   { nodeKeys }: Pick<VerifyOptions, 'nodeKeys'>,
   kept: ReadonlyMap<string, KeptOutside> = new Map(),
 ): string[] {
@@ -262,20 +341,16 @@ export function limitsOf(
     const own = logs.filter((log) => log.directory === directory)
     const newest = own.at(-1)
     if (!newest) continue
-    const seen = logs
-      .filter((log) => log.node !== newest.node)
-      .flatMap(({ peerHeads }) => peerHeads)
-      .map(({ note }) => readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1)))
-      .reduce((most, head) => (head?.origin === newest.origin ? Math.max(most, head.size) : most), 0)
+    const bySome = seen.get(newest.origin) ?? 0
     const outside = kept.get(newest.origin)
-    if (outside && outside.size >= seen)
+    if (outside && outside.size >= bySome)
       limits.push(
         `${newest.at}: the ${newest.records - outside.size} records after record ${outside.size}, ${outside.said}, could be cut off or rewritten unnoticed`,
       )
     else
       limits.push(
-        seen > 0
-          ? `${newest.at}: the ${newest.records - seen} records after record ${seen}, the last another node has seen, could be cut off unnoticed`
+        bySome > 0
+          ? `${newest.at}: the ${newest.records - bySome} records after record ${bySome}, the last another node has seen, could be cut off unnoticed`
           : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
       )
     const file = join(directory, nodeVerifierFile)

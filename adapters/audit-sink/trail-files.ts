@@ -101,7 +101,11 @@ function openFile(path: string): number {
 
 const textOf = (bytes: Buffer): string => bytes.toString('utf8') + (isUtf8(bytes) ? '' : '\ufffd')
 
-/** The last whole line of a file, and what stands after it. Reads from the end. */
+/**
+ * The last whole line of a file, and what stands after it. Reads from the end, and not without end.
+ *
+ * @throws Error where more stands there than a line and the beginning of another can have
+ */
 export function lastLine(
   directory: string,
   file: string,
@@ -115,7 +119,12 @@ export function lastLine(
       const read = tail.subarray(0, readSync(descriptor, tail, 0, tail.length, from))
       const end = read.lastIndexOf(0x0a)
       const begin = end <= 0 ? -1 : read.lastIndexOf(0x0a, end - 1)
-      if (from > 0 && (end === -1 || begin === -1)) continue
+      if (from > 0 && (end === -1 || begin === -1)) {
+        if (length < 2 * maxReadLine) continue
+        throw new Error(
+          `${join(directory, file)} has ${size} bytes, and no whole line in the last ${length}: nothing of ours was written there. Keep a copy of the directory for whoever looks into it, and cut the file after its last line, or begin a new directory`,
+        )
+      }
       return { line: end === -1 ? undefined : textOf(read.subarray(begin + 1, end)), torn: read.subarray(end + 1) }
     }
   } finally {

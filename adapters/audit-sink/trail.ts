@@ -11,7 +11,7 @@ import { type NoteSigner, signNote, verifierKey } from '../../lib/audit/signed-n
 import { type Clock, newId } from '../clock.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { LineFile } from './line-file.ts'
-import { makeSaltKey, nodeSigner } from './node-key.ts'
+import { makeSaltKey, nodeSigner, saltDigest } from './node-key.ts'
 import { OpenAdmissions } from './open-admissions.ts'
 import { checkpointsFile, lastLine, listLogs, nextKey, saltFile, segmentFile } from './trail-files.ts'
 
@@ -218,11 +218,14 @@ export class Trail {
       // hide the log before it from the next start.
       const file = new LineFile(`${path}${unfinished}`)
       begun.push(file)
+      salt = join(this.directory, saltFile(key))
+      const saltKey = makeSaltKey(salt)
       const start = {
         type: 'start',
         pid: process.pid,
         node_key: verifierKey(node.name, node.privateKey),
         durability: this.#settings.durability ?? 'os',
+        salt_sha256: saltDigest(saltKey),
         previous: previous ?? null,
       }
       const [nowMs, monoMs] = [this.#clock.nowMs(), this.#clock.monoMs()]
@@ -232,14 +235,13 @@ export class Trail {
       begun.push(checkpoints)
       const tree = new Frontier()
       tree.append(leaf)
-      salt = join(this.directory, saltFile(key))
       const log: OpenLog = {
         lock,
         key,
         boot,
         origin,
         node,
-        saltKey: makeSaltKey(salt),
+        saltKey,
         checkpoints,
         tree,
         segment: 1,

@@ -94,7 +94,7 @@ export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, se
       route: rules.name,
       ...(call.sentDigest === undefined
         ? {}
-        : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
+        : { sent_body_commitment: commit(saltOf(saltKey, call.id, 'sent_body_commitment'), call.sentDigest) }),
       ...seen,
       ...responseOf(call, saltKey, serialized),
       ...(call.listed
@@ -173,7 +173,6 @@ const setDigest = (names: readonly string[]): string =>
 
 function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
   const { principal, message, target } = call
-  const salt = saltOf(saltKey, call.id)
   const args =
     (target?.kind === 'tool' || target?.kind === 'prompt') && message !== undefined && 'params' in message
       ? message.params.arguments
@@ -212,8 +211,10 @@ function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
     ...(args === undefined ? {} : { arguments: redact(args, rules.redaction) }),
     ...(args === undefined || (call.bodyBytes ?? 0) > maxCommittedBytes
       ? {}
-      : { arguments_commitment: commit(salt, args) }),
-    ...(call.bodyDigest === undefined ? {} : { body_commitment: commit(salt, call.bodyDigest) }),
+      : { arguments_commitment: commit(saltOf(saltKey, call.id, 'arguments_commitment'), args) }),
+    ...(call.bodyDigest === undefined
+      ? {}
+      : { body_commitment: commit(saltOf(saltKey, call.id, 'body_commitment'), call.bodyDigest) }),
   }
 }
 

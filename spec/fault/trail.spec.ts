@@ -1,6 +1,6 @@
 /** The trail on disk, with faults made for real. */
 import { execFileSync } from 'node:child_process'
-import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -172,6 +172,18 @@ describe('a trail', () => {
     const trail = trailIn(folder)
     await trail.append({ type: 'admission', call: 'one', filler: 'x'.repeat(60_000) })
     await trail.close()
+    await writtenTrail(folder, 1)
+    expect(verifyTrails([folder]).faults).toEqual([])
+  })
+
+  it('does not take what is no line of it into memory: a log that ends in a hole is refused, and verify shows it', async () => {
+    await writtenTrail(folder, 1)
+    const [first = ''] = await segmentsOf(folder)
+    const { size } = await stat(join(folder, first))
+    await truncate(join(folder, first), size + 64 * 1024 * 1024)
+    await expect(trailIn(folder).append({ type: 'heartbeat' })).rejects.toThrow('no whole line in the last 2097152')
+    expect(verifyTrails([folder]).faults.join()).toContain('is no record')
+    await truncate(join(folder, first), size)
     await writtenTrail(folder, 1)
     expect(verifyTrails([folder]).faults).toEqual([])
   })

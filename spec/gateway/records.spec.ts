@@ -121,10 +121,17 @@ describe.skipIf(skipReason)('records', () => {
       expect((admission?.decision as { policy_sha256: string }).policy_sha256).toMatch(/^[0-9a-f]{64}$/)
       // Whoever has the body and the salt can show that it was this one; nobody can try bodies against it.
       expect(admission?.body_commitment).toBe(
-        await committed(gateway.auditDir, admission, createHash('sha256').update(body).digest('hex')),
+        await committed(
+          gateway.auditDir,
+          admission,
+          'body_commitment',
+          createHash('sha256').update(body).digest('hex'),
+        ),
       )
       const { arguments: args } = (JSON.parse(body) as { params: { arguments: Json } }).params
-      expect(admission?.arguments_commitment).toBe(await committed(gateway.auditDir, admission, args))
+      expect(admission?.arguments_commitment).toBe(
+        await committed(gateway.auditDir, admission, 'arguments_commitment', args),
+      )
       expect(outcome).toMatchObject({
         type: 'outcome',
         call: admission?.call,

@@ -1,7 +1,7 @@
 /** What the suite put on record, as a spec reads it: straight from the files. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { commit, saltOf } from '../../lib/audit/commitment.ts'
+import { commit, type CommitmentName, saltOf } from '../../lib/audit/commitment.ts'
 import type { Json } from '../../lib/mcp/message.ts'
 
 /** A record, loosely typed: specs say which members they expect. */
@@ -63,10 +63,15 @@ export function whyOf(record: AuditRecord | undefined): string | undefined {
 }
 
 /** What a record should commit to, with the salt of the log it is in. */
-export async function committed(directory: string, record: AuditRecord | undefined, value: Json): Promise<string> {
+export async function committed(
+  directory: string,
+  record: AuditRecord | undefined,
+  name: CommitmentName,
+  value: Json,
+): Promise<string> {
   const [salt = ''] = (await readdir(directory)).filter(
     (name) => name.includes(String(record?.boot).slice(0, 8)) && name.startsWith('salt-'),
   )
   const saltKey = Buffer.from((await readFile(join(directory, salt), 'utf8')).trim(), 'hex')
-  return commit(saltOf(saltKey, String(record?.call)), value)
+  return commit(saltOf(saltKey, String(record?.call), name), value)
 }
