@@ -24,7 +24,7 @@ export interface VerifyOptions {
   readonly onRecord?: (record: JsonObject, line: string, file: string, directory: string) => void
 }
 
-/** @property at directory and log, as messages name it. @property torn what stands after its last record */
+/** @property at directory, log and node, as messages name them. @property torn what stands after its last record */
 export interface VerifiedLog extends LogReport {
   readonly torn: Buffer
   readonly directory: string
@@ -77,8 +77,9 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
   const logs: VerifiedLog[] = []
   const open = new Map<string, string>()
   for (const files of logsOf(directory)) {
-    const at = `${directory}/${files.key}`
-    const log: VerifiedLog = { ...verifyLog(directory, files, options, found), directory, files, at }
+    const report = verifyLog(directory, files, options, found)
+    const at = `${directory}/${files.key} (${report.node === '' ? 'of an unknown node' : report.node})`
+    const log: VerifiedLog = { ...report, directory, files, at }
     for (const fault of log.faults) faults.push(`${at}: ${fault}`)
     for (const warning of log.warnings) warnings.push(`${at}: ${warning}`)
     const salt = readSaltKey(join(directory, saltFile(files.key)), log.saltDigest)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { auditTable, rowsOf } from '../../cli/audit-show.ts'
@@ -441,6 +441,7 @@ describe.skipIf(skipReason)('records', () => {
     const exchanged = (lines: string[], at: number, change: (record: Record<string, unknown>) => object): string[] =>
       lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>) as Json))
     const keyOf = (file: string): string => file.slice('trail-'.length, -'-000001.jsonl'.length)
+    const at = (file: string): string => `${keyOf(file)} (${hostname()})`
 
     it('are whole', async () => {
       const { faults, records, logs } = verifyTrails([whole])
@@ -454,7 +455,9 @@ describe.skipIf(skipReason)('records', () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, 5, (record) => ({ ...record, route: 'jirA' })),
       )
-      expect(faults[0]).toBe(`${keyOf(first)}: record 7 does not follow the record before it`)
+      expect(faults[0]).toBe(
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
+      )
       expect(faults.slice(1).join()).toContain('was signed over other records than these')
     })
 
@@ -462,26 +465,28 @@ describe.skipIf(skipReason)('records', () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, lines.length - 1, (record) => ({ ...record, route: 'x' })),
       )
-      expect(faults.at(-1)).toContain(`${keyOf(second)}: the log before it, ${keyOf(first)}, does not end where it did`)
+      expect(faults.at(-1)).toContain(`${at(second)}: the log before it, ${keyOf(first)}, does not end where it did`)
     })
 
     it('T17 show that a record was removed, from the middle and from the end of an earlier log', async () => {
       expect((await afterChanging(first, (lines) => lines.toSpliced(6, 1))).slice(0, 2)).toEqual([
-        `${keyOf(first)}: record 7 has number 8, expected 7`,
-        `${keyOf(first)}: record 7 does not follow the record before it`,
+        `${at(first)}: record 7 has number 8, expected 7`,
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
       ])
       expect((await afterChanging(first, (lines) => lines.slice(0, -1))).at(-1)).toContain('does not end where it did')
     })
 
     it('T19 show that two were swapped, one is there twice, one was put in', async () => {
       const swapped = await afterChanging(first, (lines) => lines.with(6, lines[7] ?? '').with(7, lines[6] ?? ''))
-      expect(swapped.some((fault) => fault.startsWith(`${keyOf(first)}: record 7 has number 8`))).toBe(true)
+      expect(swapped.some((fault) => fault.startsWith(`${at(first)}: record 7 has number 8`))).toBe(true)
       const twice = await afterChanging(first, (lines) => lines.toSpliced(6, 0, lines[5] ?? ''))
-      expect(twice).toContain(`${keyOf(first)}: record 7 has number 6, expected 7`)
+      expect(twice).toContain(`${at(first)}: record 7 has number 6, expected 7`)
       const put = await afterChanging(first, (lines) => lines.toSpliced(6, 0, '{"seq":7,"type":"admission","v":2}'))
-      expect(put).toContain(`${keyOf(first)}: record 7 does not follow the record before it`)
+      expect(put).toContain(
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
+      )
       expect(await afterChanging(first, (lines) => lines.toSpliced(6, 0, ''))).toContain(
-        `${keyOf(first)}: record 7 is no record`,
+        `${at(first)}: record 7 is no record`,
       )
     })
 
@@ -495,7 +500,7 @@ describe.skipIf(skipReason)('records', () => {
 
     it('show that the first record is gone', async () => {
       expect(await afterChanging(second, (lines) => lines.slice(1))).toContain(
-        `${keyOf(second)}: does not begin with a start record`,
+        `${at(second)}: does not begin with a start record`,
       )
     })
   })
