@@ -302,10 +302,14 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly request?: { readonly id?: unknown; readonly size?: unknown }
     readonly client_ip?: unknown
     readonly upstream_status?: unknown
+    readonly service?: { readonly name?: unknown }
+    readonly tries?: readonly { readonly ip?: unknown; readonly port?: unknown }[]
   }
   const number = (value: unknown): number | null =>
     value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
   const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
+  // An empty table of Lua's comes as an object.
+  const asked = Array.isArray(log.tries) ? log.tries.at(-1) : undefined
   return {
     http_status: number(log.response?.status),
     response_bytes: number(log.response?.size),
@@ -314,6 +318,8 @@ function readSerialized(serialized: unknown): JsonObject {
     kong_latency_ms: number(log.latencies?.kong),
     upstream_latency_ms: number(log.latencies?.proxy),
     upstream_status: text(log.upstream_status),
+    service: text(log.service?.name),
+    upstream: typeof asked?.ip === 'string' ? `${shorten(asked.ip)}:${String(number(asked.port))}` : null,
     client_ip: text(log.client_ip),
     kong_request_id: text(log.request?.id),
   }

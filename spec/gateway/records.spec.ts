@@ -150,6 +150,8 @@ describe.skipIf(skipReason)('records', () => {
         expect({ member, value: outcome?.[member] }).toEqual({ member, value: expect.any(Number) as number })
       }
       expect(outcome?.kong_request_id).toMatch(/^[0-9a-f]{32}$/)
+      expect(outcome?.service).toBe(route)
+      expect(outcome?.upstream).toMatch(/^127\.\d+\.\d+\.\d+:\d+$/)
       expect(Date.parse(String(outcome?.time))).toBeGreaterThanOrEqual(Date.parse(String(admission?.time)))
     })
 
