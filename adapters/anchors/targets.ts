@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs'
 import { type Anchor, type AnchorKind, imprintOf, stampedBytes } from '../../lib/audit/anchor.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
-import { signRequest } from '../aws-sigv4.ts'
+import { signRequest, versionOf } from '../aws-sigv4.ts'
+import { type Answer, HttpClient, isWebPage } from '../http-client.ts'
 import type { AnchorConfig, CollectorConfig, StoreConfig, TimeStampConfig } from './config.ts'
 import { readSecret } from './config.ts'
-import { send } from './http-client.ts'
 import { timeStampRequest } from './time-stamp.ts'
 import { judgeTimeStamp, readCertificates } from './verify-time-stamp.ts'
 
@@ -36,10 +36,18 @@ export function targetsOf(config: AnchorConfig): Target[] {
   ]
 }
 
-const limitsOf = ({ timeout_ms, ca_file }: { timeout_ms: number; ca_file?: string }) => ({
-  timeoutMs: timeout_ms,
-  caFile: ca_file,
-})
+/** Each over a connection of its own: there is a minute or more between two. */
+async function send(
+  { timeout_ms, ca_file }: { readonly timeout_ms: number; readonly ca_file?: string },
+  ...[method, url, headers, body]: Parameters<HttpClient['request']>
+): Promise<Answer> {
+  const client = new HttpClient(url, timeout_ms, ca_file)
+  try {
+    return await client.request(method, url, headers, body)
+  } finally {
+    client.close()
+  }
+}
 
 /** What a store or collector is given: one line of JSON. */
 const copyOf = (
@@ -80,7 +88,7 @@ function timeStampTarget(config: TimeStampConfig): Target {
         ...(config.authorization ? { authorization: readSecret(config.authorization) } : {}),
       }
       const request = timeStampRequest(imprintOf(note), nonce, config.policy)
-      const answer = await send('POST', new URL(config.url), headers, request, limitsOf(config))
+      const answer = await send(config, 'POST', config.url, headers, request)
       if (answer.status !== 200) throw new Error(`the authority answered ${answer.status}`)
       const judged = await judgeTimeStamp(answer.body, stampedBytes(note), nonce.toString('hex'), roots)
       if ('because' in judged) throw new Error(judged.because)
@@ -131,17 +139,18 @@ function storeTarget(config: StoreConfig): Target {
         { region, service: 's3' },
         nowMs,
       )
-      const answer = await send('PUT', url, headers, body, limitsOf(config))
-      // Its name is its digest: what is there already is this very object.
-      if (answer.status !== 200 && answer.status !== 412) {
+      const answer = await send(config, 'PUT', url.href, headers, body)
+      if (answer.status !== 200) {
         const code = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(answer.body.toString('utf8'))?.[1]
         throw new Error(`the store answered ${answer.status}${code === undefined ? '' : ` ${code}`}`)
       }
-      const version = answer.headers['x-amz-version-id']
+      // Object Lock is for versions: what was kept without one was kept without a lock.
+      const version = versionOf(answer)
+      if (version === undefined) throw new Error('the store kept it without a version, so without a lock')
       return {
         bucket,
         key,
-        version_id: typeof version === 'string' ? version : null,
+        version_id: version,
         retain_until: retainUntil,
         sha256: bodySha256,
       }
@@ -166,9 +175,13 @@ function collectorTarget(config: CollectorConfig): Target {
         ...(config.token ? { authorization: `${config.token_prefix}${readSecret(config.token)}` } : {}),
       }
       const body = copyOf(config.name, checkpoint, stamps, nowMs)
-      const { status } = await send('POST', new URL(config.url), headers, body, limitsOf(config))
+      const answer = await send(config, 'POST', config.url, headers, body)
+      const { status } = answer
       if (status < 200 || status > 299) throw new Error(`the collector answered ${status}`)
-      return { url: config.url, http_status: status }
+      if (isWebPage(answer)) throw new Error(`a web page came back, with status ${status}: no collector answered`)
+      const { origin, pathname } = new URL(config.url)
+      // Without its query: there may be a secret in it, and auditors get this line.
+      return { url: `${origin}${pathname}`, http_status: status }
     },
   }
 }

@@ -266,7 +266,7 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     }, 'the nonce in the time stamp is not the one'],
     ['never answers', () => undefined, 'no whole answer within 300 ms'],
     ['begins to answer', (_request, response) => void response.writeHead(200).write('0'), 'no whole answer within 300 ms'],
-    ['answers without end', answerWith(Buffer.alloc(10 * 1024 * 1024)), 'more than 65536 bytes'],
+    ['answers without end', answerWith(Buffer.alloc(10 * 1024 * 1024)), 'more than 1048576 bytes'],
     ['hangs up', (_request, response) => void response.destroy(), 'socket hang up'],
   ] // prettier-ignore
   it.each(failing)('an authority that %s keeps nobody waiting, and is seen', async (_note, behave, because) => {

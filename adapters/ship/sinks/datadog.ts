@@ -9,7 +9,8 @@ import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, recordId, textAt } from '../../../lib/audit/formats/read-line.ts'
 import { secretSource } from '../config.ts'
-import { HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
+import { HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import { type Prepared, type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 /** 1 MB for one log, of a million bytes. */

@@ -213,6 +213,30 @@ describe('OpenTelemetry', () => {
     })
   })
 
+  it.each([
+    { note: 'is no OTLP', body: 'all right' },
+    { note: 'is a list', body: '[]' },
+    { note: 'rejects fewer than none', body: '{"partialSuccess":{"rejectedLogRecords":"-1"}}' },
+    { note: 'rejects some', body: '{"partialSuccess":{"rejectedLogRecords":"some"}}' },
+    { note: 'has partial success in a text', body: '{"partialSuccess":"2 rejected"}' },
+  ])('a 200 that $note is no confirmation', async ({ body }) => {
+    new TrailOnDisk(place.trail).append(3)
+    receiver.reply = () => ({ status: 200, body })
+    const { of } = await shipOnce(place, [sink], { giveUpMs: 200 })
+    expect(of('otel')).toMatchObject({ ended: 'gave_up', status: { records_behind: 3, counts: { confirmed: 0 } } })
+    expect(of('otel').status.last_error?.message).toMatch(/answered 200, and not in OTLP: somebody has to change/)
+    receiver.reply = () => ({ status: 200 })
+    expect((await shipOnce(place, [sink])).of('otel').ended).toBe('done')
+  })
+
+  it('partial success in a long answer is seen as well', async () => {
+    new TrailOnDisk(place.trail).append(3)
+    const errorMessage = 'x'.repeat(100_000)
+    receiver.reply = () => ({ status: 200, body: JSON.stringify({ partialSuccess: { errorMessage, rejectedLogRecords: '1' } }) }) // prettier-ignore
+    const { of } = await shipOnce(place, [sink])
+    expect(of('otel')).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 3 } } })
+  })
+
   it('a warning that comes with a full success is logged, and no more', async () => {
     new TrailOnDisk(place.trail).append(3)
     receiver.reply = () => ({ status: 200, body: '{"partialSuccess":{"errorMessage":"use gzip"}}' })
@@ -284,6 +308,16 @@ describe('S3', () => {
       'S3 answered 400 InvalidRequest: somebody has to change something',
     )
     expect(bucket.objects).toEqual([])
+  })
+
+  it('nor is a store that keeps objects and knows nothing of locks', async () => {
+    bucket.ignoresLocks = true
+    new TrailOnDisk(place.trail).append(1)
+    const locked = { ...sink, object_lock: { mode: 'COMPLIANCE', retain_days: 1 } }
+    const { of } = await shipOnce(place, [locked], { giveUpMs: 300 })
+    expect(of('archive')).toMatchObject({ ended: 'gave_up', status: { records_behind: 1 } })
+    expect(of('archive').status.last_error?.message).toMatch(/^the store kept it without a version, so without a lock/)
+    expect((await shipOnce(place, [sink])).of('archive').ended).toBe('done')
   })
 
   it('an answer that got lost: the same bytes get the same key', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { backOffMs } from '../../../../adapters/ship/back-off.ts'
-import { retryAfterMs, sentByStatus } from '../../../../adapters/ship/http-post.ts'
+import { retryAfterMs, sentByStatus } from '../../../../adapters/ship/sent-by-answer.ts'
 import { metricsText } from '../../../../adapters/ship/metrics.ts'
 import { signRequest } from '../../../../adapters/aws-sigv4.ts'
 import { StatusKeeper } from '../../../../adapters/ship/status.ts'
@@ -53,7 +53,7 @@ describe('a status', () => {
     [404, 'again', true],
     [100, 'again', true],
   ])('%i: %s', (status, what, isConfig) => {
-    const sent = sentByStatus({ status, body: '', retryAfter: undefined }, 0)
+    const sent = sentByStatus({ status, headers: {} }, 0)
     expect([sent.what, 'isConfig' in sent ? sent.isConfig : undefined]).toEqual([what, isConfig])
   })
 })
