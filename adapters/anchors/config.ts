@@ -23,7 +23,8 @@ interface TargetConfig {
 
 /**
  * @property policy     object identifier of the policy to stamp under
- * @property trust_file PEM of the certificates the authority's must lead to; without it that is left to the auditor
+ * @property trust_file PEM of the certificates the authority's must lead to; without it that is left to the auditor, which
+ *                      over plain HTTP it cannot be
  */
 export interface TimeStampConfig extends TargetConfig {
   readonly url: string
@@ -82,7 +83,7 @@ const secureUrl = {
   pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)(/[^#\\s]*)?$',
   description: 'must be an https URL without user and fragment (http only to this machine itself)',
 }
-/** What an authority signs is checked, however it came: many are asked over plain HTTP. */
+/** What an authority signs is checked, however it came, where it is known whose signature it must be. */
 const anyUrl = {
   type: 'string',
   pattern: '^https?://[^/?#@\\s]+(/[^#\\s]*)?$',
@@ -154,8 +155,8 @@ const check = new Ajv({
         bucket: { type: 'string', pattern: '^[a-z0-9][a-z0-9.-]{1,62}$' },
         prefix: {
           type: 'string',
-          pattern: '^([A-Za-z0-9._-]+/)*$',
-          description: 'must be names, each with a slash behind it',
+          pattern: '^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*$',
+          description: 'must be names, each with a slash behind it and no dot before it',
           default: '',
         },
         retain_days: { type: 'integer', minimum: 1, maximum: 36_500 },
@@ -175,6 +176,8 @@ const check = new Ajv({
   },
 })
 
+const isInTheClear = /^http:\/\/(?!(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?(\/|$))/
+
 /** Reads a configuration; every fault names the field it is about, all at once. */
 export function readConfig(document: unknown): ReadConfig {
   if (!check(document)) return { ok: false, faults: [...new Set((check.errors ?? []).flatMap(faultOf))] }
@@ -191,6 +194,12 @@ export function readConfig(document: unknown): ReadConfig {
   }
   const names = [...config.time_stamps, ...config.stores, ...config.collectors].map(({ name: one }) => one)
   const faults = names.filter((one, index) => names.indexOf(one) !== index).map((one) => `\`${one}\` names two targets`)
+  for (const [index, { url, trust_file, authorization }] of config.time_stamps.entries()) {
+    if (!isInTheClear.test(url)) continue
+    if (trust_file === undefined)
+      faults.push(`time_stamps[${index}].trust_file: is missing: over plain HTTP anybody on the way can answer`)
+    if (authorization) faults.push(`time_stamps[${index}].url: must be https, or the authorization goes in the clear`)
+  }
   if (names.length === 0) faults.push('there is nothing to anchor to: name time_stamps, stores or collectors')
   return faults.length === 0 ? { ok: true, config } : { ok: false, faults }
 }

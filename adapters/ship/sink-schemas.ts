@@ -135,7 +135,12 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
       endpoint: { ...url, pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)/?$' },
       bucket: { type: 'string', pattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$' },
       region: { type: 'string', pattern: '^[a-z0-9-]+$' },
-      prefix: { type: 'string', pattern: '^[A-Za-z0-9!_.*()/-]*$', default: 'kong-mcp-audit/' },
+      prefix: {
+        type: 'string',
+        pattern: '^(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9!_.*()/-]*$',
+        description: 'must be of letters, digits and !_.*()/-, and no part of it . or ..',
+        default: 'kong-mcp-audit/',
+      },
       access_key_id: { type: 'string', pattern: '^[A-Za-z0-9_.-]+$' },
       ...secret('secret_access_key'),
       ...secret('session_token'),

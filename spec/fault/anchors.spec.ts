@@ -41,6 +41,7 @@ import {
   reissue,
   rejected,
   replyOf,
+  signedWithWeakPss,
   startAuthority,
 } from '../support/time-stamp-authority.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
@@ -219,6 +220,22 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     ['that is garbage', 'is no time stamp', () => Promise.resolve([Buffer.from('<html>who is this</html>')])],
     ['that is empty', 'is no time stamp', () => Promise.resolve([Buffer.alloc(0)])],
     ['with bytes after it', 'not DER from end to end', (line) => Promise.resolve([Buffer.concat([Buffer.from(String(line.response), 'base64'), Buffer.alloc(1)])])],
+    ['under a certificate that was signed with SHA-1', 'is signed with a digest that is not safe', async (line) => {
+      const by = await makeAuthority(join(shelf, 'signed-sha1'), { isRsa: true, signedBy: 'sha1' })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['by an RSA key of 1,024 bits', 'a key that is too short', async (line) => {
+      const by = await makeAuthority(join(shelf, 'rsa-1024'), { isRsa: true, rsaBits: 1024 })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['below a curve of 224 bits', 'a key that is too short', async (line) => {
+      const by = await makeAuthority(join(shelf, 'p-224'), { curve: 'P-224', hasIntermediate: true })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['by PSS with SHA-1', 'with a digest that is not safe', async (line) => {
+      const by = await makeAuthority(join(shelf, 'pss'), { isRsa: true })
+      return [await signedWithWeakPss(by, await replyOf(by, await requestOf(line))), by.rootFile]
+    }],
     ['by an authority nobody trusts', 'does not lead to one in --tsa-ca', async (line) => {
       const by = await makeAuthority(join(shelf, 'stranger'))
       return [await replyOf(by, await requestOf(line)), authority.rootFile]
