@@ -5,7 +5,6 @@ import {
   type AlgorithmIdentifier,
   BasicConstraints,
   Certificate,
-  type Extension,
   ExtKeyUsage,
   IssuerAndSerialNumber,
   RSASSAPSSParams,
@@ -238,7 +237,7 @@ function faultOn(path: readonly X509Certificate[], at: Date): string | undefined
     // The last one is trusted for itself, and not for who signed it.
     if (above < path.length - 1 && !isSafe(parsed.signatureAlgorithm))
       return `${called} is signed with a digest that is not safe any more, or not known`
-    const extensions: readonly Extension[] = parsed.extensions ?? []
+    const extensions: readonly { extnID: string; critical: boolean; parsedValue?: unknown }[] = parsed.extensions ?? []
     if (extensions.some(({ extnID, critical }) => critical && !understood.has(extnID)))
       return `${called} has a critical extension that is not understood`
     if (above === 0) continue
