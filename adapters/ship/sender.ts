@@ -261,12 +261,18 @@ export class Sender {
         await this.#bury({ ...batch, because: sent.because }, deadLetters)
         return
       }
-      case 'partly':
-        this.#went()
-        await this.#bury(
-          { ...batch, because: `${sent.because}; ${sent.rejected} of ${count} were rejected` },
-          deadLetters,
-        )
+      case 'partly': {
+        const because = `${sent.because}; ${sent.rejected} of ${count} were rejected`
+        const isWhole = sent.rejected >= count
+        // Nothing of it was taken: it is no repetition when somebody has changed something.
+        if (isWhole && this.#refusedInRow >= this.#hands.config.max_refused_in_row) {
+          await this.#failed(`${because}, and so were the ${this.#refusedInRow} records before it`, undefined, true)
+          return
+        }
+        if (isWhole) this.#refusedInRow += count
+        else this.#went()
+        await this.#bury({ ...batch, because }, deadLetters)
+      }
     }
   }
 

@@ -35,6 +35,10 @@ const noMoreThanOne = (name: string): object => ({
   not: { required: [`${name}_env`, `${name}_file`] },
 })
 
+/** Header names have no case; patterns of JSON schemas do. */
+const inAnyCase = (pattern: string): string =>
+  `(?:${pattern.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)})`
+
 const mebibyte = 1024 * 1024
 const usual = { records: 500, maxRecords: 10_000, bytes: mebibyte, maxBytes: 16 * mebibyte, lingerMs: 1_000 }
 
@@ -50,8 +54,7 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
       headers: {
         type: 'object',
         propertyNames: {
-          pattern:
-            '^(?!(?:[Aa]uthorization|[Cc]ookie|[Cc]ontent-|[Hh]ost$|.*(?:[Kk]ey|[Tt]oken|[Ss]ecret|[Pp]assw)))[A-Za-z0-9-]+$',
+          pattern: `^(?!${inAnyCase('content-|host$|.*(?:authorization|cookie|key|token|secret|passw)')})[A-Za-z0-9-]+$`,
           description: 'a header that carries a secret is set by token_header with token_env or token_file',
         },
         additionalProperties: { type: 'string', pattern: '^[\\x20-\\x7e]*$' },

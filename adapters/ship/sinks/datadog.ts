@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, recordId, textAt } from '../../../lib/audit/formats/read-line.ts'
+import { beginningOf } from '../../../lib/audit/formats/visible-text.ts'
 import { secretSource } from '../config.ts'
 import { HttpClient } from '../../http-client.ts'
 import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
@@ -90,7 +91,7 @@ function cutLog(
     if (logOf(record, text.slice(0, middle), more).length <= maxLogBytes - 1) low = middle
     else high = middle - 1
   }
-  return logOf(record, text.slice(0, low), more)
+  return logOf(record, beginningOf(text, low), more)
 }
 
 const statuses = { info: 'info', low: 'notice', medium: 'warning', high: 'error' } as const

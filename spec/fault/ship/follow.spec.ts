@@ -403,7 +403,7 @@ describe('two shippers', () => {
     )
     rmSync(join(place.state, 'shipper.sock'))
     const two = shipHere(place, sinks)
-    await one.ended
+    await expect(one.ended).rejects.toThrow(/another process took the lock/)
     expect(one.logged.at(-1)?.message).toMatch(/another shipper took the lock/)
     await two.stop()
   })

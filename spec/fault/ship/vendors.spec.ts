@@ -93,6 +93,15 @@ describe('Datadog', () => {
     expect(logs().filter((log) => 'truncated' in log)).toHaveLength(1)
   })
 
+  it('T33 gets a record that is cut with no half of a character at its end', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    for (const before of ['', 'x', 'xx', 'xxx']) trail.append(1, { detail: before + '😀'.repeat(600_000) })
+    await shipOnce(place, [sink])
+    const cut = logs().map(({ message }) => String(message))
+    expect(cut).toHaveLength(4)
+    expect(cut.every((message) => message.isWellFormed())).toBe(true)
+  })
+
   it('T34 gets nothing that is older than 18 hours: that is flagged, archived and counted', async () => {
     const now = Date.now()
     const trail = new TrailOnDisk(place.trail)
@@ -211,6 +220,23 @@ describe('OpenTelemetry', () => {
     expect(place.jsonl('otel.dead-letters.jsonl')[0]).toMatchObject({
       because: 'the collector says: too old; 2 of 3 were rejected',
     })
+  })
+
+  it('success of nothing, again and again, does not carry the trail into the dead letters', async () => {
+    new TrailOnDisk(place.trail).append(40)
+    receiver.reply = (got) => {
+      const rejectedLogRecords = json(got).resourceLogs[0].scopeLogs[0].logRecords.length
+      return { status: 200, body: JSON.stringify({ partialSuccess: { rejectedLogRecords, errorMessage: 'no' } }) }
+    }
+    const stuck = { ...sink, batch: { records: 5, linger_ms: 0 }, max_refused_in_row: 10 }
+    const { of } = await shipOnce(place, [stuck], { giveUpMs: 200 })
+    expect(of('otel')).toMatchObject({ ended: 'gave_up', status: { records_behind: 30, dead_letters: 10 } })
+    expect(of('otel').status.last_error?.message).toMatch(
+      /5 of 5 were rejected, and so were the 10 records before it: somebody has to change something/,
+    )
+    receiver.reply = () => ({ status: 200 })
+    const later = await shipOnce(place, [stuck])
+    expect(later.of('otel')).toMatchObject({ ended: 'done', status: { dead_letters: 10, counts: { confirmed: 30 } } })
   })
 
   it.each([

@@ -93,6 +93,16 @@ describe('a configuration', () => {
       [/headers\.X-Api-Key: a header that carries a secret/],
     ],
     [
+      'one in other letters',
+      withSink({ name: 'a', type: 'https', url: 'https://s', headers: { 'PROXY-AUTHORIZATION': 'hunter2' } }),
+      [/headers\.PROXY-AUTHORIZATION: a header that carries a secret/],
+    ],
+    [
+      'a prefix that leads to another bucket',
+      withSink({ name: 'a', type: 's3', ...least.s3, prefix: 'x/../../other/' }),
+      ['sinks[0] (a).prefix: must be of letters, digits and !_.*()/-, and no part of it . or ..'],
+    ],
+    [
       'plain http',
       withSink({ name: 'a', type: 'https', url: 'http://collector.example/' }),
       [/^sinks\[0\] \(a\)\.url: must be an https URL/],

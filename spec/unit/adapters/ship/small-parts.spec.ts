@@ -139,11 +139,14 @@ describe('metrics', () => {
     const status = new StatusKeeper('a', 'https').at(
       undefined,
       { records: null, bytes: 5, oldest: '2026-11-25T10:00:00Z' },
+      2,
       0,
     )
     const text = metricsText([status], Date.parse('2026-11-25T10:00:30Z'))
     expect(text).toContain('kmcp_ship_bytes_behind{sink="a",type="https"} 5\n')
     expect(text).toContain('kmcp_ship_oldest_unsent_seconds{sink="a",type="https"} 30\n')
     expect(text).not.toContain('kmcp_ship_records_behind{')
+    expect(text).toContain('kmcp_ship_dead_letters{sink="a",type="https"} 2\n')
+    expect(text).toContain('kmcp_ship_faults_total{sink="a",type="https"} 0\n')
   })
 })
