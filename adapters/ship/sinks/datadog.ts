@@ -8,7 +8,6 @@ import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, recordId, textAt } from '../../../lib/audit/formats/read-line.ts'
-import { beginningOf } from '../../../lib/audit/formats/visible-text.ts'
 import { secretSource } from '../config.ts'
 import { HttpClient } from '../../http-client.ts'
 import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
@@ -91,7 +90,8 @@ function cutLog(
     if (logOf(record, text.slice(0, middle), more).length <= maxLogBytes - 1) low = middle
     else high = middle - 1
   }
-  return logOf(record, beginningOf(text, low), more)
+  // Never half of a character: escaped, half of one is longer than all of it.
+  return logOf(record, text.slice(0, low), more)
 }
 
 const statuses = { info: 'info', low: 'notice', medium: 'warning', high: 'error' } as const
