@@ -2,9 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ErrorObject } from 'ajv'
 import { parse } from 'yaml'
-
-/** Where a secret stands: an environment variable, or a file. */
-export type SecretSource = { readonly env: string } | { readonly file: string }
+import { type SecretSource, secretSource } from '../secrets.ts'
 
 /**
  * What every target has.
@@ -208,10 +206,8 @@ type Written = Omit<AnchorConfig, 'stores'> & { readonly stores: readonly Omit<S
 
 /** What `<member>_env` or `<member>_file` names, under the member's own name. */
 function sourceOf(written: object, member: string): { readonly [name: string]: SecretSource } {
-  const members = written as Readonly<Record<string, unknown>>
-  const [env, file] = [members[`${member}_env`], members[`${member}_file`]]
-  if (typeof env === 'string') return { [member]: { env } }
-  return typeof file === 'string' ? { [member]: { file } } : {}
+  const source = secretSource(written, member)
+  return source ? { [member]: source } : {}
 }
 
 /** What Ajv found, in the words of the file. Values are not repeated: one may be a secret in the wrong place. */
@@ -232,17 +228,4 @@ function faultOf({ instancePath, keyword, params, parentSchema, message }: Error
     default:
       return [`${path === '' ? 'the file' : path}: ${description ?? message ?? 'is wrong'}`]
   }
-}
-
-/**
- * Reads a secret anew: files are replaced while the process runs.
- *
- * @throws Error where there is none, naming where it should be
- */
-export function readSecret(source: SecretSource): string {
-  const where = 'env' in source ? `the environment variable ${source.env}` : source.file
-  const read = ('env' in source ? process.env[source.env] : readFileSync(source.file, 'utf8'))?.trim() ?? ''
-  if (read === '') throw new Error(`${where} is empty: put the secret there`)
-  if (/[^\x20-\x7e]/.test(read)) throw new Error(`${where} has something else than printable ASCII in it`)
-  return read
 }

@@ -6,8 +6,8 @@ import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { signRequest, versionOf } from '../aws-sigv4.ts'
 import { type Answer, HttpClient, isWebPage } from '../http-client.ts'
+import { Secrets } from '../secrets.ts'
 import type { AnchorConfig, CollectorConfig, StoreConfig, TimeStampConfig } from './config.ts'
-import { readSecret } from './config.ts'
 import { timeStampRequest } from './time-stamp.ts'
 import { judgeTimeStamp, readCertificates } from './verify-time-stamp.ts'
 
@@ -29,11 +29,19 @@ export interface Target {
 }
 
 export function targetsOf(config: AnchorConfig): Target[] {
+  const secrets = new Secrets()
   return [
-    ...config.time_stamps.map(timeStampTarget),
-    ...config.stores.map(storeTarget),
-    ...config.collectors.map(collectorTarget),
-  ]
+    ...config.time_stamps.map((one) => timeStampTarget(one, secrets)),
+    ...config.stores.map((one) => storeTarget(one, secrets)),
+    ...config.collectors.map((one) => collectorTarget(one, secrets)),
+  ].map((target) => ({
+    ...target,
+    give: (...what) =>
+      target.give(...what).catch((error: unknown) => {
+        // What comes from outside may have in it what was sent there.
+        throw new Error(secrets.hide(error instanceof Error ? error.message : String(error)), { cause: error })
+      }),
+  }))
 }
 
 /** Each over a connection of its own: there is a minute or more between two. */
@@ -69,7 +77,7 @@ const copyOf = (
     })}\n`,
   )
 
-function timeStampTarget(config: TimeStampConfig): Target {
+function timeStampTarget(config: TimeStampConfig, secrets: Secrets): Target {
   return {
     kind: 'timestamp',
     name: config.name,
@@ -85,7 +93,7 @@ function timeStampTarget(config: TimeStampConfig): Target {
       const headers = {
         'content-type': 'application/timestamp-query',
         accept: 'application/timestamp-reply',
-        ...(config.authorization ? { authorization: readSecret(config.authorization) } : {}),
+        ...(config.authorization ? { authorization: secrets.read(config.authorization) } : {}),
       }
       const request = timeStampRequest(imprintOf(note), nonce, config.policy)
       const answer = await send(config, 'POST', config.url, headers, request)
@@ -104,7 +112,7 @@ function timeStampTarget(config: TimeStampConfig): Target {
 
 const dayMs = 86_400_000
 
-function storeTarget(config: StoreConfig): Target {
+function storeTarget(config: StoreConfig, secrets: Secrets): Target {
   const { bucket, region } = config
   const endpoint = (config.endpoint ?? `https://s3.${region}.amazonaws.com`).replace(/\/+$/, '')
   return {
@@ -133,8 +141,8 @@ function storeTarget(config: StoreConfig): Target {
         },
         {
           accessKeyId: config.access_key_id,
-          secretAccessKey: readSecret(config.secret_access_key),
-          ...(config.session_token ? { sessionToken: readSecret(config.session_token) } : {}),
+          secretAccessKey: secrets.read(config.secret_access_key),
+          ...(config.session_token ? { sessionToken: secrets.read(config.session_token) } : {}),
         },
         { region, service: 's3' },
         nowMs,
@@ -164,7 +172,7 @@ function objectKey(prefix: string, { node, log, size }: Anchored, sha256: string
   return `${prefix}${safeNode}/${log}/${String(size).padStart(12, '0')}-${sha256}.jsonl`
 }
 
-function collectorTarget(config: CollectorConfig): Target {
+function collectorTarget(config: CollectorConfig, secrets: Secrets): Target {
   return {
     kind: 'collector',
     name: config.name,
@@ -172,7 +180,7 @@ function collectorTarget(config: CollectorConfig): Target {
     async give(checkpoint, stamps, nowMs) {
       const headers = {
         'content-type': 'application/json',
-        ...(config.token ? { authorization: `${config.token_prefix}${readSecret(config.token)}` } : {}),
+        ...(config.token ? { authorization: `${config.token_prefix}${secrets.read(config.token)}` } : {}),
       }
       const body = copyOf(config.name, checkpoint, stamps, nowMs)
       const answer = await send(config, 'POST', config.url, headers, body)

@@ -6,7 +6,6 @@ import { parse } from 'yaml'
 import { type Format, formats } from '../../lib/audit/formats/format.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { sinkSchemas, sinkTypes, type SinkType } from './sink-schemas.ts'
-import type { SecretSource } from './secrets.ts'
 
 /**
  * What every sink has.
@@ -187,11 +186,4 @@ function addressOf(text: string | undefined): { host: string; port: number } | u
   if (text === undefined) return undefined
   const at = text.lastIndexOf(':')
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
-}
-
-/** The secret that `<prefix>_env` or `<prefix>_file` names; undefined where neither is there. */
-export function secretSource(settings: Readonly<Record<string, unknown>>, prefix: string): SecretSource | undefined {
-  const [env, file] = [settings[`${prefix}_env`], settings[`${prefix}_file`]]
-  if (typeof env === 'string') return { env }
-  return typeof file === 'string' ? { file } : undefined
 }

@@ -236,6 +236,15 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
       const by = await makeAuthority(join(shelf, 'pss'), { isRsa: true })
       return [await signedWithWeakPss(by, await replyOf(by, await requestOf(line))), by.rootFile]
     }],
+    ['that two have signed', 'a time stamp has one signature', async (line) => {
+      const second = await makeAuthority(join(shelf, 'second'))
+      const said = { imprint: imprintOf(noteOf(line)), nonce: String(line.nonce), genTime: new Date(), second }
+      return [await forgeReply(authority, said)]
+    }],
+    ['that does not name who signed it', 'does not say which certificate signed it', async (line) => {
+      const said = { imprint: imprintOf(noteOf(line)), nonce: String(line.nonce), genTime: new Date(), namesSigner: false }
+      return [await forgeReply(authority, said)]
+    }],
     ['by an authority nobody trusts', 'does not lead to one in --tsa-ca', async (line) => {
       const by = await makeAuthority(join(shelf, 'stranger'))
       return [await replyOf(by, await requestOf(line)), authority.rootFile]
@@ -303,6 +312,18 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     ])
     expect(status?.targets[0]?.unanchored_since).toMatch(/^\d{4}-/)
     expect(anchorLines(folder).map(({ name }) => name)).toEqual(['tsa-2', 'vault'])
+  })
+
+  it('T30 is asked for with a password that is nowhere, also where the authority sends it back', async () => {
+    await writtenTrail(folder, 1)
+    const secret = process.env.KMCP_SPEC_COLLECTOR_TOKEN ?? ''
+    const tsa = await startAuthority(authority, answerWith(rejected(`\u001b[31m who is ${secret}?`)))
+    const settings = anchorConfig(folder, { tsas: [tsa] })
+    const authorization = { env: 'KMCP_SPEC_COLLECTOR_TOKEN' }
+    const config = { ...settings, time_stamps: settings.time_stamps.map((one) => ({ ...one, authorization })) }
+    const { said } = await anchorOnce(config)
+    expect(said.join()).toContain('the authority refused it: status 2 (\\u001b[31m who is ***?)')
+    expect(JSON.stringify(readStatus(folder)) + said.join()).not.toContain(secret)
   })
 
   it('is taken later when the authority was away, and the gap shows until then', async () => {
@@ -472,6 +493,25 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
 })
 
 describe('anchors in a store and at a collector', () => {
+  it('are not taken for given by a store without versions, nor by whoever answers with a web page', async () => {
+    const [store, collector] = [await startStore(), await startCollector()]
+    store.ignoresLocks = true
+    collector.status = 200
+    collector.type = 'text/html'
+    await writtenTrail(folder, 2)
+    const config = anchorConfig(folder, { store, collector: `${collector.url}?key=hunter2` })
+    const { isAll, said } = await anchorOnce(config)
+    expect(isAll).toBe(false)
+    expect(said.join()).toContain('vault: not anchored: the store kept it without a version, so without a lock')
+    expect(said.join()).toContain('siem-2: not anchored: a web page came back, with status 200')
+    expect(anchorFilesOf(folder)).toEqual([])
+    store.ignoresLocks = false
+    collector.type = 'application/json'
+    expect((await anchorOnce(config)).isAll).toBe(true)
+    // Auditors get these lines.
+    expect(JSON.stringify(anchorLines(folder))).not.toContain('hunter2')
+  })
+
   it('T20 a node rolled back to a snapshot is missed by whoever has the copies', async () => {
     const [store, collector] = [await startStore(), await startCollector()]
     const config = anchorConfig(folder, { store, collector: collector.url })

@@ -171,10 +171,23 @@ export function replyOf({ folder }: Authority, request: Buffer): Promise<Buffer>
  *
  * @param imprint SHA-256
  * @param nonce   hex
+ * @param second  signs it as well
  */
 export async function forgeReply(
   { folder, certificateFile, keyFile }: Authority,
-  { imprint, nonce, genTime }: { readonly imprint: Buffer; readonly nonce: string; readonly genTime: Date },
+  {
+    imprint,
+    nonce,
+    genTime,
+    namesSigner = true,
+    second,
+  }: {
+    readonly imprint: Buffer
+    readonly nonce: string
+    readonly genTime: Date
+    readonly namesSigner?: boolean
+    readonly second?: Authority
+  },
 ): Promise<Buffer> {
   const info = new TSTInfo({
     version: 1,
@@ -188,7 +201,7 @@ export async function forgeReply(
     nonce: new Integer({ valueHex: new Uint8Array(Buffer.from(nonce, 'hex')).buffer }),
   })
   await writeFile(join(folder, 'info.der'), Buffer.from(info.toSchema().toBER()))
-  await run('openssl', ['cms', '-sign', '-binary', '-nodetach', '-cades', '-econtent_type', 'id-smime-ct-TSTInfo', '-md', 'sha256', '-signer', certificateFile, '-inkey', keyFile, '-outform', 'DER', '-in', 'info.der', '-out', 'token.der'], { cwd: folder }) // prettier-ignore
+  await run('openssl', ['cms', '-sign', '-binary', '-nodetach', ...(namesSigner ? ['-cades'] : []), '-econtent_type', 'id-smime-ct-TSTInfo', '-md', 'sha256', '-signer', certificateFile, '-inkey', keyFile, ...(second ? ['-signer', second.certificateFile, '-inkey', second.keyFile] : []), '-outform', 'DER', '-in', 'info.der', '-out', 'token.der'], { cwd: folder }) // prettier-ignore
   return granted(await readFile(join(folder, 'token.der')))
 }
 

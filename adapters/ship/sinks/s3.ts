@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
-import { secretSource } from '../config.ts'
+import { secretSource } from '../../secrets.ts'
 import { type Answer, HttpClient } from '../../http-client.ts'
 import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import { type AwsCredentials, signRequest, versionOf } from '../../aws-sigv4.ts'

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import type { ReadRecord } from '../../../lib/audit/formats/read-line.ts'
-import { secretSource } from '../config.ts'
+import { secretSource } from '../../secrets.ts'
 import { type Answer, HttpClient } from '../../http-client.ts'
 import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { readConfig, readSecret } from '../../../../adapters/anchors/config.ts'
+import { readConfig } from '../../../../adapters/anchors/config.ts'
 
 const tsa = { name: 'tsa', url: 'http://timestamp.example', trust_file: '/roots.pem' }
 const store = {
@@ -59,8 +59,4 @@ describe('the configuration of anchors', () => {
       expect(readConfig({ directory: '/t', time_stamps: [{ name: 'tsa', url }] }).ok).toBe(true)
     },
   )
-
-  it('says where a secret should be that is not there', () => {
-    expect(() => readSecret({ env: 'KMCP_SPEC_NONE' })).toThrow(/KMCP_SPEC_NONE is empty: put the secret there/)
-  })
 })
