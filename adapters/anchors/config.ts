@@ -1,8 +1,17 @@
 /** The configuration of `kmcp audit anchor`: a YAML file, checked against a JSON schema. */
-import { readFileSync } from 'node:fs'
-import { Ajv, type ErrorObject } from 'ajv'
-import { parse } from 'yaml'
 import { type SecretSource, secretSource } from '../secrets.ts'
+import {
+  atMostOne,
+  compile,
+  exactlyOne,
+  faultsOf,
+  name,
+  type ReadConfig,
+  readYaml,
+  secret,
+  secureOrigin,
+  text,
+} from '../yaml-config.ts'
 
 /**
  * What every target has.
@@ -63,22 +72,12 @@ export interface AnchorConfig {
   readonly collectors: readonly CollectorConfig[]
 }
 
-export type ReadConfig =
-  { readonly ok: true; readonly config: AnchorConfig } | { readonly ok: false; readonly faults: readonly string[] }
-
 /** @throws Error for a file that cannot be read or is no YAML */
-export const readConfigFile = (path: string): ReadConfig =>
-  readConfig(parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 }))
+export const readConfigFile = (path: string): ReadConfig<AnchorConfig> => readConfig(readYaml(path))
 
-const text = { type: 'string', minLength: 1 }
-const name = {
-  type: 'string',
-  pattern: '^[a-z0-9][a-z0-9_-]{0,63}$',
-  description: 'must be of a-z, 0-9, _ and -, and not longer than 64',
-}
 const secureUrl = {
   type: 'string',
-  pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)(/[^#\\s]*)?$',
+  pattern: `${secureOrigin}(/[^#\\s]*)?$`,
   description: 'must be an https URL without user and fragment (http only to this machine itself)',
 }
 /** What an authority signs is checked, however it came, where it is known whose signature it must be. */
@@ -87,17 +86,6 @@ const anyUrl = {
   pattern: '^https?://[^/?#@\\s]+(/[^#\\s]*)?$',
   description: 'must be an http or https URL without user and fragment',
 }
-
-/** A secret is named, never written: `<member>_env` or `<member>_file`. */
-const secret = (member: string): Record<string, object> => ({ [`${member}_env`]: text, [`${member}_file`]: text })
-const atMostOne = (member: string): object => ({
-  not: { required: [`${member}_env`, `${member}_file`] },
-  description: `must not have both ${member}_env and ${member}_file`,
-})
-const exactlyOne = (member: string): object => ({
-  oneOf: [{ required: [`${member}_env`] }, { required: [`${member}_file`] }],
-  description: `needs ${member}_env or ${member}_file, and not both`,
-})
 
 function list(required: readonly string[], properties: object, everyS: number, allOf: readonly object[]): object {
   return {
@@ -119,14 +107,7 @@ function list(required: readonly string[], properties: object, everyS: number, a
   }
 }
 
-const check = new Ajv({
-  allErrors: true,
-  verbose: true,
-  strict: true,
-  strictTypes: false,
-  strictRequired: false,
-  useDefaults: true,
-}).compile({
+const check = compile({
   type: 'object',
   additionalProperties: false,
   required: ['directory'],
@@ -177,8 +158,9 @@ const check = new Ajv({
 const isInTheClear = /^http:\/\/(?!(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?(\/|$))/
 
 /** Reads a configuration; every fault names the field it is about, all at once. */
-export function readConfig(document: unknown): ReadConfig {
-  if (!check(document)) return { ok: false, faults: [...new Set((check.errors ?? []).flatMap(faultOf))] }
+export function readConfig(document: unknown): ReadConfig<AnchorConfig> {
+  const wrong = faultsOf(check, document)
+  if (wrong.length > 0) return { ok: false, faults: wrong }
   const read = document as Written
   const config: AnchorConfig = {
     ...read,
@@ -208,24 +190,4 @@ type Written = Omit<AnchorConfig, 'stores'> & { readonly stores: readonly Omit<S
 function sourceOf(written: object, member: string): { readonly [name: string]: SecretSource } {
   const source = secretSource(written, member)
   return source ? { [member]: source } : {}
-}
-
-/** What Ajv found, in the words of the file. Values are not repeated: one may be a secret in the wrong place. */
-function faultOf({ instancePath, keyword, params, parentSchema, message }: ErrorObject): string[] {
-  const path = instancePath
-    .slice(1)
-    .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
-    .replaceAll('/', '.')
-  const within = (member: unknown): string => (path === '' ? String(member) : `${path}.${String(member)}`)
-  const { description } = (parentSchema ?? {}) as { readonly description?: string }
-  const said = params as Readonly<Record<string, unknown>>
-  switch (keyword) {
-    case 'required':
-      // The two arms of a secret are reported by what holds them.
-      return /_(env|file)$/.test(String(said.missingProperty)) ? [] : [`${within(said.missingProperty)}: is missing`]
-    case 'additionalProperties':
-      return [`${within(said.additionalProperty)}: there is no such field`]
-    default:
-      return [`${path === '' ? 'the file' : path}: ${description ?? message ?? 'is wrong'}`]
-  }
 }

@@ -58,7 +58,7 @@ describe('a configuration', () => {
     [
       'a name that is no file name',
       withSink({ name: '../a', type: 'https', ...least.https }),
-      [/^sinks\[0\]\.name: must match pattern/],
+      [/^sinks\[0\]\.name: must be of a-z, 0-9, _ and -/],
     ],
     [
       'an unknown format',
