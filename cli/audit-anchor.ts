@@ -72,7 +72,8 @@ function printStatus({ directory }: AnchorConfig): number {
     'last error': last_error ? `${last_error.time} ${last_error.message}` : '-',
   }))
   console.log(printRows(columns, rows, 'table'))
-  const isSilent = Date.now() - Date.parse(status.updated) > silentMs
+  // Also where it does not say when.
+  const isSilent = !(Date.now() - Date.parse(status.updated) <= silentMs)
   const state = !status.is_running ? 'not running' : isSilent ? 'NOT HEARD OF' : 'running'
   console.log(`${state}, as of ${status.updated}`)
   for (const alarm of status.alarms) console.log(`ALARM: ${printable(alarm)}`)

@@ -128,7 +128,7 @@ export class Anchorer {
         await this.#giveOne(kept, log, log.newest)
         kept.failures = 0
       } catch (error) {
-        const message = (error instanceof Error ? error.message : String(error)).slice(0, 500)
+        const message = error instanceof Error ? error.message : String(error)
         if (kept.failures++ === 0) this.#log('warn', `${kept.target.name}: not anchored: ${message}`)
         kept.lastError = { time: this.#now(), message }
         const { everyMs } = kept.target
