@@ -303,13 +303,17 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly client_ip?: unknown
     readonly upstream_status?: unknown
     readonly service?: { readonly name?: unknown }
-    readonly tries?: readonly { readonly ip?: unknown; readonly port?: unknown }[]
+    readonly tries?: unknown
   }
   const number = (value: unknown): number | null =>
     value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
   const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
   // An empty table of Lua's comes as an object.
-  const asked = Array.isArray(log.tries) ? log.tries.at(-1) : undefined
+  const tries = (Array.isArray(log.tries) ? log.tries : []) as readonly {
+    readonly ip?: unknown
+    readonly port?: unknown
+  }[]
+  const asked = tries.at(-1)
   return {
     http_status: number(log.response?.status),
     response_bytes: number(log.response?.size),

@@ -404,7 +404,7 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     const late = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 900 })
     expect(late.faults).toEqual([
       expect.stringMatching(
-        /00000001-[0-9a-f]{8}: record 1 was stamped by tsa-1 at \S+ for the first time, 3[56]\d\d s after/,
+        /00000001-[0-9a-f]{8} \(node-1\): record 1 was stamped by tsa-1 at \S+ for the first time, 3[56]\d\d s after/,
       ),
     ])
     const content = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 2 * 3_600 })
