@@ -9,6 +9,7 @@ import { Certificate, ContentInfo, SignedData, TimeStampReq, TimeStampResp } fro
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { signRequest } from '../../adapters/aws-sigv4.ts'
 import { Anchorer } from '../../adapters/anchors/anchorer.ts'
+import { runAnchors } from '../../adapters/anchors/run.ts'
 import { readStatus } from '../../adapters/anchors/status.ts'
 import { targetsOf } from '../../adapters/anchors/targets.ts'
 import { timeStampRequest } from '../../adapters/anchors/time-stamp.ts'
@@ -703,8 +704,17 @@ describe('anchors in a store and at a collector', () => {
       (many) => many === 1,
       20_000,
     )
-    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process that anchors writes to/)
+    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process anchors/)
     expect(await anchoring.kill('SIGTERM')).toBe(0)
+    // One whose place another has taken goes.
+    const stopping = new AbortController()
+    const one = runAnchors(anchorConfig(folder, { store }), false, stopping.signal, () => undefined)
+    await eventually(
+      () => Promise.resolve(readStatus(folder)?.is_running),
+      (is) => is === true,
+    )
+    await rm(join(folder, 'anchors.sock'))
+    await expect(one).rejects.toThrow(/another process has taken over/)
   })
 })
 
