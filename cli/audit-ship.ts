@@ -2,12 +2,12 @@
 import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { operationalLog } from '../adapters/operational-log.ts'
+import { isLocked, takeLock } from '../adapters/process-lock.ts'
 import { readConfigFile, type ShipConfig } from '../adapters/ship/config.ts'
 import { CursorFile } from '../adapters/ship/cursor.ts'
 import { Lag } from '../adapters/ship/lag.ts'
 import { LineCount } from '../adapters/ship/line-count.ts'
-import { isLocked, takeLock } from '../adapters/ship/lock.ts'
-import { ship, ShipperRuns } from '../adapters/ship/ship.ts'
+import { ship, shipperLock, ShipperRuns } from '../adapters/ship/ship.ts'
 import { deadLettersFile, readStatus } from '../adapters/ship/status.ts'
 import { TrailFiles } from '../adapters/ship/trail-files.ts'
 import { type Command, UsageError } from './command.ts'
@@ -104,7 +104,7 @@ const columns = [
 
 /** The lag is measured now, whether a shipper runs or not; what it met comes from its own files. */
 async function printStatus(config: ShipConfig): Promise<number> {
-  const runs = await isLocked(config.stateDirectory)
+  const runs = await isLocked(config.stateDirectory, shipperLock)
   const files = new TrailFiles(config.directory, Date.now)
   const rows = await Promise.all(
     config.sinks.map(async ({ name, type }) => {
@@ -135,7 +135,7 @@ async function printStatus(config: ShipConfig): Promise<number> {
 async function acceptGap(config: ShipConfig, sink: string): Promise<number> {
   if (!config.sinks.some(({ name }) => name === sink)) throw new UsageError(`there is no sink \`${sink}\``)
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
-  const lock = await takeLock(config.stateDirectory)
+  const lock = await takeLock(config.stateDirectory, shipperLock)
   if (!lock) throw new UsageError('a shipper runs: stop it first')
   try {
     const cursor = await CursorFile.open(config.stateDirectory, sink)

@@ -73,7 +73,7 @@ export class Anchorer {
    * @returns whether every target has everything
    */
   async round(isAll = false): Promise<boolean> {
-    const logs = await this.#look()
+    const logs = this.#look()
     for (const kind of [['timestamp'], ['object', 'collector']] as const)
       // Stamps first: a copy takes along what there is.
       await Promise.all(
@@ -90,9 +90,9 @@ export class Anchorer {
     this.#report(false)
   }
 
-  async #look(): Promise<FollowedLog[]> {
+  #look(): FollowedLog[] {
     try {
-      const logs = await this.#follower.look(
+      const logs = this.#follower.look(
         (log) => this.#kept.some((kept) => kept.logs.has(log)),
         (log, checkpoint) => this.#seen(log, checkpoint),
       )
@@ -150,7 +150,7 @@ export class Anchorer {
   }
 
   async #giveOne(kept: Kept, { key, segments }: FollowedLog, { size, note, time }: SeenCheckpoint): Promise<void> {
-    const signed = await this.#follower.certificateOf(key, note)
+    const signed = this.#follower.certificateOf(key, note)
     if (!signed) throw new Error(`no key in log ${key} has signed its checkpoint over ${size} records`)
     const checkpoint: Anchored = { log: key, size, note, ...signed }
     const { target } = kept

@@ -100,6 +100,9 @@ function timeStampTarget(config: TimeStampConfig, secrets: Secrets): Target {
       if (answer.status !== 200) throw new Error(`the authority answered ${answer.status}`)
       const judged = await judgeTimeStamp(answer.body, stampedBytes(note), nonce.toString('hex'), roots)
       if ('because' in judged) throw new Error(judged.because)
+      // RFC 3161 2.4.1: the policy that was asked for, or none.
+      if (config.policy !== undefined && judged.policy !== config.policy)
+        throw new Error(`the time stamp was made under policy ${judged.policy}, and not under ${config.policy}`)
       return {
         response: answer.body.toString('base64'),
         nonce: nonce.toString('hex'),

@@ -19,7 +19,7 @@ import { readTimeStamp, type TimeStamp, trimHex } from './time-stamp.ts'
  * - `forged`: it says what is not so
  */
 export type JudgedStamp =
-  | { readonly is: 'good' | 'unproven'; readonly genTime: Date; readonly authority: string }
+  | { readonly is: 'good' | 'unproven'; readonly genTime: Date; readonly authority: string; readonly policy: string }
   | { readonly is: 'unusable' | 'forged'; readonly because: string }
 
 /**
@@ -96,7 +96,7 @@ async function judgeSignature(
   document: Buffer,
   roots: readonly X509Certificate[] | undefined,
 ): Promise<JudgedStamp> {
-  const { signed, content, genTime, certificates } = stamp
+  const { signed, content, genTime, policy, certificates } = stamp
   const [info, ...more] = signed.signerInfos
   if (!info || more.length > 0) return unusable('a time stamp has one signature')
   const signer = signerOf(info, certificates)
@@ -126,14 +126,14 @@ async function judgeSignature(
   const purpose = purposeFault(signer.parsed)
   if (purpose !== undefined) return unusable(purpose)
   const authority = signer.x509.subject.replaceAll('\n', ', ')
-  if (roots === undefined) return { is: 'unproven', genTime, authority }
+  if (roots === undefined) return { is: 'unproven', genTime, authority, policy }
   const fault = pathFault(
     signer.x509,
     certificates.map(({ x509 }) => x509),
     roots,
     genTime,
   )
-  return fault === undefined ? { is: 'good', genTime, authority } : unusable(fault)
+  return fault === undefined ? { is: 'good', genTime, authority, policy } : unusable(fault)
 }
 
 type SentCertificate = TimeStamp['certificates'][number]

@@ -14,6 +14,8 @@ export async function serveMetrics(
     }
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(metricsText(read(), Date.now()))
   })
+  // Whoever asks for more at once could take the descriptors that the trail is read with.
+  server.maxConnections = 32
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)

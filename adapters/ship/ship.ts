@@ -1,12 +1,12 @@
 /** Ships the trail of a directory to every configured sink, beside the gateway and never in its way. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { takeLock } from '../process-lock.ts'
 import type { ShipConfig, SinkConfig } from './config.ts'
 import { CursorFile } from './cursor.ts'
 import { AppendedFile } from './durable-file.ts'
 import { Lag } from './lag.ts'
 import { LineCount } from './line-count.ts'
-import { takeLock } from './lock.ts'
 import { serveMetrics } from './metrics.ts'
 import { Secrets } from '../secrets.ts'
 import { type Ended, Sender } from './sender.ts'
@@ -33,6 +33,8 @@ export class ShipperRuns extends Error {
   override readonly name = 'ShipperRuns'
 }
 
+export const shipperLock = 'shipper.sock'
+
 const statusEveryMs = 1_000
 
 /**
@@ -48,7 +50,7 @@ export async function ship(
   options: ShipOptions,
 ): Promise<ReadonlyMap<string, { readonly ended: Ended; readonly status: Status }>> {
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
-  const lock = await takeLock(config.stateDirectory)
+  const lock = await takeLock(config.stateDirectory, shipperLock)
   if (!lock) throw new ShipperRuns(`another shipper works on ${config.stateDirectory}`)
   const stopping = new AbortController()
   const stop = AbortSignal.any([options.stop, stopping.signal])

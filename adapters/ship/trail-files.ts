@@ -84,7 +84,8 @@ export class TrailFiles {
     for (const name of this.#waiting) {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)
     }
-    const looksAtAll = this.#nowMs() - this.#lookedAllMs > lookAgainMs
+    // Also when the clock was set back.
+    const looksAtAll = Math.abs(this.#nowMs() - this.#lookedAllMs) > lookAgainMs
     if (looksAtAll) {
       this.#lookedAllMs = this.#nowMs()
       this.#named = undefined

@@ -9,6 +9,7 @@ import { Certificate, ContentInfo, SignedData, TimeStampReq, TimeStampResp } fro
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { signRequest } from '../../adapters/aws-sigv4.ts'
 import { Anchorer } from '../../adapters/anchors/anchorer.ts'
+import { runAnchors } from '../../adapters/anchors/run.ts'
 import { readStatus } from '../../adapters/anchors/status.ts'
 import { targetsOf } from '../../adapters/anchors/targets.ts'
 import { timeStampRequest } from '../../adapters/anchors/time-stamp.ts'
@@ -314,6 +315,21 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     expect(anchorLines(folder).map(({ name }) => name)).toEqual(['tsa-2', 'vault'])
   })
 
+  it('is not taken where it was made under another policy than the one that was asked for', async () => {
+    await writtenTrail(folder, 1)
+    const tsa = await startAuthority(authority, async (request, response) => {
+      const { hashedMessage } = TimeStampReq.fromBER(request).messageImprint
+      const imprint = Buffer.from(hashedMessage.valueBlock.valueHexView)
+      await answerWith(await forgeReply(authority, { imprint, nonce: nonceIn(request), genTime: new Date() }))(request, response) // prettier-ignore
+    })
+    const settings = anchorConfig(folder, { tsas: [tsa] })
+    const under = (policy: string) => ({ ...settings, time_stamps: settings.time_stamps.map((one) => ({ ...one, policy })) }) // prettier-ignore
+    const { isAll, said } = await anchorOnce(under('1.2.3.4.9'))
+    expect(isAll).toBe(false)
+    expect(said.join()).toContain('made under policy 1.2.3.4.1, and not under 1.2.3.4.9')
+    expect((await anchorOnce(under('1.2.3.4.1'))).isAll).toBe(true)
+  })
+
   it('T30 is asked for with a password that is nowhere, also where the authority sends it back', async () => {
     await writtenTrail(folder, 1)
     const secret = process.env.KMCP_SPEC_COLLECTOR_TOKEN ?? ''
@@ -453,6 +469,12 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     const status = await kmcp('audit', 'anchor', '--config', config, '--status')
     expect(status.code).toBe(0)
     expect(status.stdout).toMatch(/tsa-1 +timestamp +- +00000001-[0-9a-f]{8} record 9/)
+    // One that is named since, and that nobody gives anything to.
+    const more = join(folder, 'more.yaml')
+    const { url } = await startCollector()
+    await writeFile(more, JSON.stringify({ ...settings, collectors: [{ name: 'siem-2', url }] }))
+    const behind = await kmcp('audit', 'anchor', '--config', more, '--status')
+    expect(behind).toMatchObject({ code: 1, stdout: expect.stringContaining('nothing is given to siem-2') as string })
     const fetched = await store.fetchAll(await trailFolder())
     const outside = ['--dir', folder, '--tsa-ca', authority.rootFile, '--anchors', fetched]
     const good = await kmcp('audit', 'verify', ...outside)
@@ -703,8 +725,17 @@ describe('anchors in a store and at a collector', () => {
       (many) => many === 1,
       20_000,
     )
-    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process that anchors writes to/)
+    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process anchors/)
     expect(await anchoring.kill('SIGTERM')).toBe(0)
+    // One whose place another has taken goes.
+    const stopping = new AbortController()
+    const one = runAnchors(anchorConfig(folder, { store }), false, stopping.signal, () => undefined)
+    await eventually(
+      () => Promise.resolve(readStatus(folder)?.is_running),
+      (is) => is === true,
+    )
+    await rm(join(folder, 'anchors.sock'))
+    await expect(one).rejects.toThrow(/another process has taken over/)
   })
 })
 

@@ -1,5 +1,5 @@
 /** The trail on disk is the spool: what is sent of it, in which order, and what stops the sending. */
-import { appendFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CursorFile } from '../../../adapters/ship/cursor.ts'
@@ -7,6 +7,7 @@ import { eventually } from '../../support/eventually.ts'
 import { HttpReceiver, ndjson } from '../../support/siem/http-receiver.ts'
 import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
 import { arrived, idsOf, TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
+import { writtenTrail } from '../../support/trails.ts'
 
 let place: Workplace
 let receiver: HttpReceiver
@@ -253,6 +254,30 @@ describe('nothing is passed over: sending stops, loudly', () => {
     const { of } = await shipOnce(place, sinks)
     expect(of('lines').ended).toBe('done')
     expect(numbers()).toEqual([1, 2, 3, 1, 2])
+  })
+
+  it('nor in trails of the product: over ends in order, torn ends, and a last line nobody can read; but for a log that is gone', async () => {
+    mkdirSync(place.trail)
+    const logOf = (key: string): string => {
+      const file = readdirSync(place.trail).findLast((name) => name.startsWith(`trail-${key}`))
+      return join(place.trail, file ?? '')
+    }
+    for (const [key, end] of [
+      ['00000001', ''],
+      ['00000002', '{"boot":"torn'],
+      ['00000003', '{"no":"record"}\n'],
+      ['00000004', ''],
+    ] as const) {
+      await writtenTrail(place.trail, 2)
+      await shipOnce(place, sinks)
+      appendFileSync(logOf(key), end)
+    }
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
+    expect(numbers().filter((seq) => seq === 1)).toHaveLength(4)
+    rmSync(logOf('00000004'))
+    await writtenTrail(place.trail, 1)
+    await blocked(/the cursor of lines stands at .*, and the file is gone/)
   })
 
   it('and goes on by itself when the file is back', async () => {
