@@ -71,6 +71,15 @@ export function signRequest(
   }
 }
 
+/**
+ * The version a store has kept an object as; undefined where it keeps none (`null` is what stands in a bucket whose
+ * versions were switched off).
+ */
+export function versionOf({ headers }: { readonly headers: Readonly<Record<string, unknown>> }): string | undefined {
+  const version = headers['x-amz-version-id']
+  return typeof version === 'string' && version !== '' && version !== 'null' ? version : undefined
+}
+
 /** RFC 3986's unreserved characters stay, all others are encoded with capital hex digits. */
 const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)

@@ -41,7 +41,7 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
   const recorders = new Recorders(clock, log)
   const issuers = new Issuers(clock, log)
   issuers.onKeys = (issuer, keys) =>
-    recorders.noteAll({ type: 'key', issuer, keys: keys.map(({ id, digest }) => ({ id: id ?? null, digest })) })
+    recorders.noteAll({ type: 'issuer_keys', issuer, keys: keys.map(({ id, digest }) => ({ id: id ?? null, digest })) })
   return {
     clock,
     calls: new Calls(clock),

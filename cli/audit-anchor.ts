@@ -57,7 +57,7 @@ const columns = ['target', 'kind', 'unanchored since', 'anchored up to', 'at', '
 const silentMs = 120_000
 
 /** @returns 1 where a target is overdue, something alarming was seen, or nothing has been heard for two minutes */
-function printStatus({ directory }: AnchorConfig): number {
+function printStatus({ directory, time_stamps, stores, collectors }: AnchorConfig): number {
   const status = readStatus(directory)
   if (!status) {
     console.log(`nothing has ever been anchored in ${directory}`)
@@ -72,9 +72,15 @@ function printStatus({ directory }: AnchorConfig): number {
     'last error': last_error ? `${last_error.time} ${last_error.message}` : '-',
   }))
   console.log(printRows(columns, rows, 'table'))
-  const isSilent = Date.now() - Date.parse(status.updated) > silentMs
+  // Also where it does not say when.
+  const isSilent = !(Date.now() - Date.parse(status.updated) <= silentMs)
   const state = !status.is_running ? 'not running' : isSilent ? 'NOT HEARD OF' : 'running'
   console.log(`${state}, as of ${status.updated}`)
+  // One that was added to the file, and the process was not started anew.
+  const known = new Set(status.targets.map(({ name }) => name))
+  const unknown = [...time_stamps, ...stores, ...collectors].map(({ name }) => name).filter((name) => !known.has(name))
+  for (const name of unknown) console.log(`ALARM: nothing is given to ${name}: start the process anew`)
   for (const alarm of status.alarms) console.log(`ALARM: ${printable(alarm)}`)
-  return isSilent || status.alarms.length > 0 || status.targets.some(({ overdue }) => overdue) ? 1 : 0
+  const isAlarming = isSilent || unknown.length > 0 || status.alarms.length > 0
+  return isAlarming || status.targets.some(({ overdue }) => overdue) ? 1 : 0
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { counted } from './evidence/seen.ts'
 import { checkFolder } from './evidence/check-folder.ts'
 import { printable } from './print-rows.ts'
 
@@ -26,7 +27,7 @@ export const auditCheckEvidence: Command = {
     for (const fault of faults.slice(0, maxShown)) console.log(`FAULT: ${printable(fault)}`)
     if (faults.length > maxShown) console.log(`FAULT: and ${faults.length - maxShown} more`)
     if (faults.length > 0) {
-      console.log(`${faults.length} faults: this folder is not what was written`)
+      console.log(`${counted(faults.length, 'fault')}: this folder is not what was written`)
       return Promise.resolve(1)
     }
     console.log(

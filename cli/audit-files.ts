@@ -79,8 +79,6 @@ function next(source: Source): { readonly source: Source; readonly read: ReadRec
   return [{ source, read: result.value }]
 }
 
-export { readRecord }
-
 /**
  * Keys given as text or as files of one key a line.
  *
@@ -90,19 +88,22 @@ export { readRecord }
 export function trustedKeys(given: readonly string[] | undefined): NoteKey[] | undefined {
   return given?.flatMap((one) => {
     const text = existsSync(one) ? readFileSync(one, 'utf8') : one
-    return text
+    const lines = text
       .split('\n')
       .map((line) => line.trim())
       .filter((line) => line !== '')
-      .map((line) => {
-        try {
-          return readVerifierKey(line)
-        } catch (error) {
-          throw new UsageError(`--key: ${(error as Error).message}; give a node.vkey file, or what stands in one`)
-        }
-      })
+    if (lines.length === 0) throw new UsageError(`--key: there is no key in ${one}; ${whichKey}`)
+    return lines.map((line) => {
+      try {
+        return readVerifierKey(line)
+      } catch (error) {
+        throw new UsageError(`--key: ${(error as Error).message}; ${whichKey}`)
+      }
+    })
   })
 }
+
+const whichKey = 'give a node.vkey file, or what stands in one'
 
 /** The verifier key in a text, where it is one. */
 export function keyOf(text: string): NoteKey[] {

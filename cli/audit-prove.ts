@@ -1,28 +1,16 @@
-/** `kmcp audit prove`, `check-proof`, `disclose` and `keys`: one record, shown to somebody who has not got the trail. */
+/** `kmcp audit prove`, `check-proof` and `keys`: one record, shown to somebody who has not got the trail. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { readSaltKey } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
+import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
 import { readCheckpoint } from '../lib/audit/checkpoint.ts'
-import { commit, saltOf } from '../lib/audit/commitment.ts'
 import { InclusionProofs, leafHash } from '../lib/audit/merkle.ts'
 import { checkProof, tlogProofOf } from '../lib/audit/proof.ts'
 import { noteOf } from '../lib/audit/verify-log.ts'
-import type { Json, JsonObject } from '../lib/mcp/message.ts'
-import { auditDirectory, logsOf, readRecord, trustedKeys } from './audit-files.ts'
+import type { Json } from '../lib/mcp/message.ts'
+import { auditDirectory, keyOf, logsOf, trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { find, type Found, linesOf, startOf, where } from './find-record.ts'
 import { printable } from './print-rows.ts'
-
-const where = { dir: { type: 'string' }, 'run-dir': { type: 'string' } } as const
-
-/** @property number of the record in its log, from 1 */
-interface Found {
-  readonly log: LogFiles
-  readonly number: number
-  readonly line: string
-  readonly record: JsonObject
-}
 
 export const auditProve: Command = {
   usage: 'audit prove ID [--dir DIR] [--out FILE]',
@@ -59,46 +47,9 @@ export const auditCheckProof: Command = {
       console.log(`NOT PROVEN: ${printable(checked.because)}`)
       return Promise.resolve(1)
     }
-    console.log(`record ${checked.index + 1} of ${checked.origin}, of ${checked.size} that were signed:`)
+    console.log(`record ${checked.index + 1} of ${printable(checked.origin)}, of ${checked.size} that were signed:`)
     console.log(printable(checked.line))
     return Promise.resolve(0)
-  },
-}
-
-export const auditDisclose: Command = {
-  usage: 'audit disclose ID --arguments FILE [--dir DIR]',
-  does: 'check that a call’s arguments were these, which its record hides',
-  async run(args) {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: { ...where, arguments: { type: 'string' } },
-    })
-    if (values.arguments === undefined) throw new UsageError('give the arguments as a JSON file: --arguments FILE')
-    const directory = await auditDirectory(values.dir, values['run-dir'])
-    const { log, record } = find(directory, positionals)
-    const saltKey = readSaltKey(join(directory, saltFile(log.key)))
-    if (!saltKey) {
-      console.log(`${saltFile(log.key)} is not there any more: nothing this log commits to can be shown`)
-      return 1
-    }
-    if (typeof record.arguments_commitment !== 'string') {
-      console.log('the record commits to no arguments of its own: there were none, or too many')
-      return 1
-    }
-    const salt = saltOf(saltKey, said(record.call))
-    let value: Json
-    try {
-      value = JSON.parse(readFileSync(values.arguments, 'utf8')) as Json
-    } catch (error) {
-      throw new UsageError(`--arguments: ${(error as Error).message}`)
-    }
-    const isThis = commit(salt, value) === record.arguments_commitment
-    console.log(isThis ? 'these were the arguments' : 'these were NOT the arguments')
-    console.log(
-      `commitment ${record.arguments_commitment} = SHA-256(salt || canonical JSON), salt ${salt.toString('hex')}`,
-    )
-    return isThis ? 0 : 1
   },
 }
 
@@ -123,47 +74,23 @@ export const auditKeys: Command = {
   },
 }
 
-/**
- * The record an id names: a call's (its admission or refusal), a decision's, or `log:number`.
- *
- * @throws UsageError where there is none
- */
-function find(directory: string, positionals: readonly string[]): Found {
-  const [id, ...more] = positionals
-  if (id === undefined || more.length > 0)
-    throw new UsageError('name one record: the id of a call or decision, or LOG:NUMBER')
-  for (const log of logsOf(directory)) {
-    let number = 0
-    for (const { line, record } of linesOf(directory, log)) {
-      number++
-      if (!record) continue
-      const decision = record.decision as { readonly id?: unknown } | undefined
-      if (record.call === id || decision?.id === id || `${log.key}:${number}` === id)
-        return { log, number, line, record }
-    }
-  }
-  throw new UsageError(`no record in ${directory} is named \`${printable(id)}\``)
-}
-
 const said = (value: Json | undefined): string => (typeof value === 'string' ? value : JSON.stringify(value ?? null))
 
-function* linesOf(directory: string, log: LogFiles): Generator<{ line: string; record: JsonObject | undefined }> {
-  for (const file of log.segments) {
-    for (const read of readLines(directory, file)) {
-      if ('line' in read) yield { line: read.line, record: readRecord(read.line) }
-    }
-  }
+/**
+ * A proof of one record, to the first checkpoint that covers it. It has been checked: nobody is handed one that proves
+ * nothing, nor whatever somebody wrote into the checkpoint file.
+ *
+ * @throws UsageError where none does yet, or none that is good
+ */
+function proveRecord(directory: string, { log, number, line }: Found): string {
+  const [proof = ''] = proveRecords(directory, log, [{ number, line }])
+  const checked = checkProof(proof, keyOf(said(startOf(directory, log).node_key)))
+  if (!checked.ok) throw new UsageError(`${cannotProve(log, number)}: ${checked.because}`)
+  return proof
 }
 
-/**
- * A proof of one record, to the first checkpoint that covers it.
- *
- * @throws UsageError where none does yet
- */
-export function proveRecord(directory: string, { log, number, line }: Pick<Found, 'log' | 'number' | 'line'>): string {
-  const [proof] = proveRecords(directory, log, [{ number, line }])
-  return proof as string
-}
+const cannotProve = ({ key }: LogFiles, number: number): string =>
+  `record ${number} of ${key} cannot be proven, \`kmcp audit verify\` says what is wrong`
 
 /** Proofs of several records of one log, which is read once, and of which no more is kept than the proofs need. */
 export function proveRecords(
@@ -187,10 +114,7 @@ export function proveRecords(
   }
   return wanted.map(({ line, index, size: of, note }) => {
     const certificate = certificates.findLast(({ at }) => at <= of)
-    if (!certificate || of > size)
-      throw new UsageError(
-        `record ${index + 1} of ${log.key} cannot be proven: \`kmcp audit verify\` says what is missing`,
-      )
+    if (!certificate || of > size) throw new UsageError(cannotProve(log, index + 1))
     return tlogProofOf(line, proofs.proof({ index, size: of }), index, note, certificate.text)
   })
 }

@@ -60,10 +60,14 @@ export interface Range {
  */
 export function rangeOf({ from, to }: { readonly from?: string | undefined; readonly to?: string | undefined }): Range {
   const at = (text: string, name: string): number => {
-    const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text)
-    const ms = isDay || /(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+    const [, day = '', time] =
+      /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(text) ?? []
+    const dayMs = Date.parse(day)
+    // The 31st of a month that has none would be the 1st of the next.
+    const isDay = !Number.isNaN(dayMs) && new Date(dayMs).toISOString().startsWith(day)
+    const ms = isDay ? Date.parse(text) : Number.NaN
     if (Number.isNaN(ms)) throw new UsageError(`--${name} takes a day (2026-11-25) or a time (2026-11-25T12:00:00Z)`)
-    return isDay && name === 'to' ? ms + 86_400_000 : ms
+    return time === undefined && name === 'to' ? ms + 86_400_000 : ms
   }
   const range = {
     fromMs: from === undefined ? Number.NEGATIVE_INFINITY : at(from, 'from'),

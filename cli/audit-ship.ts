@@ -1,12 +1,14 @@
 /** `kmcp audit ship`: sends the trail to a SIEM. A process of its own, beside Kong. */
+import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { operationalLog } from '../adapters/operational-log.ts'
+import { isLocked, takeLock } from '../adapters/process-lock.ts'
 import { readConfigFile, type ShipConfig } from '../adapters/ship/config.ts'
 import { CursorFile } from '../adapters/ship/cursor.ts'
 import { Lag } from '../adapters/ship/lag.ts'
-import { isLocked } from '../adapters/ship/lock.ts'
-import { ship, ShipperRuns } from '../adapters/ship/ship.ts'
-import { readStatus } from '../adapters/ship/status.ts'
+import { LineCount } from '../adapters/ship/line-count.ts'
+import { ship, shipperLock, ShipperRuns } from '../adapters/ship/ship.ts'
+import { deadLettersFile, readStatus } from '../adapters/ship/status.ts'
 import { TrailFiles } from '../adapters/ship/trail-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printRows } from './print-rows.ts'
@@ -75,7 +77,7 @@ async function run(config: ShipConfig, giveUpMs: number | undefined): Promise<nu
       )
     }
     const isGood = [...ended.values()].every(
-      ({ ended: how, status }) => (how === 'done' || how === 'stopped') && status.counts.dead_letters === 0,
+      ({ ended: how, status }) => how === 'done' && status.counts.dead_letters === 0,
     )
     return giveUpMs === undefined || isGood ? 0 : 1
   } catch (error) {
@@ -96,12 +98,13 @@ const columns = [
   'bytes behind',
   'oldest unsent',
   'confirmed up to',
+  'dead letters',
   'last error',
 ] as const
 
 /** The lag is measured now, whether a shipper runs or not; what it met comes from its own files. */
 async function printStatus(config: ShipConfig): Promise<number> {
-  const runs = await isLocked(config.stateDirectory)
+  const runs = await isLocked(config.stateDirectory, shipperLock)
   const files = new TrailFiles(config.directory, Date.now)
   const rows = await Promise.all(
     config.sinks.map(async ({ name, type }) => {
@@ -119,6 +122,7 @@ async function printStatus(config: ShipConfig): Promise<number> {
         'confirmed up to': cursor.cursor
           ? `${cursor.cursor.file}:${cursor.cursor.offset} seq ${cursor.cursor.seq ?? '?'}`
           : '-',
+        'dead letters': await new LineCount(deadLettersFile(config.stateDirectory, name)).now(),
         'last error': last_error ? `${last_error.time} ${last_error.message}` : '-',
       }
     }),
@@ -130,13 +134,19 @@ async function printStatus(config: ShipConfig): Promise<number> {
 /** Somebody has looked, and what is missing is gone: the sink goes on with what is there. */
 async function acceptGap(config: ShipConfig, sink: string): Promise<number> {
   if (!config.sinks.some(({ name }) => name === sink)) throw new UsageError(`there is no sink \`${sink}\``)
-  if (await isLocked(config.stateDirectory)) throw new UsageError('a shipper runs: stop it first')
-  const cursor = await CursorFile.open(config.stateDirectory, sink)
-  const at = cursor.cursor
-  await cursor.acceptGap(config.directory)
-  await cursor.close()
-  console.log(
-    at ? `${sink}: goes on after ${at.file}, byte ${at.offset}, with what is there` : `${sink}: has sent nothing yet`,
-  )
-  return 0
+  await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
+  const lock = await takeLock(config.stateDirectory, shipperLock)
+  if (!lock) throw new UsageError('a shipper runs: stop it first')
+  try {
+    const cursor = await CursorFile.open(config.stateDirectory, sink)
+    const at = cursor.cursor
+    await cursor.acceptGap(config.directory)
+    await cursor.close()
+    console.log(
+      at ? `${sink}: goes on after ${at.file}, byte ${at.offset}, with what is there` : `${sink}: has sent nothing yet`,
+    )
+    return 0
+  } finally {
+    await lock.release()
+  }
 }

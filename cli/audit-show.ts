@@ -58,7 +58,19 @@ function lastRows(directories: readonly string[], last: number): AuditRow[] {
   return rowsOf(records).slice(-last)
 }
 
-const columns = ['time', 'node', 'person', 'agent', 'route', 'what', 'verdict', 'status', 'ms', 'arguments'] as const
+const columns = [
+  'time',
+  'node',
+  'person',
+  'agent',
+  'route',
+  'what',
+  'verdict',
+  'status',
+  'answer',
+  'ms',
+  'arguments',
+] as const
 type Column = (typeof columns)[number]
 
 /** @property id of the call */
@@ -99,6 +111,7 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
             ? `allowed by ${decision?.rule ?? '?'}`
             : `${text(record.type)}: ${text(record.reason)}`,
         status: outcome?.type === 'resolution' ? 'unknown' : text(outcome?.http_status ?? ''),
+        answer: outcome ? answerOf(outcome) : '',
         ms: text(outcome?.latency_ms ?? ''),
         arguments:
           withheld === undefined
@@ -108,6 +121,18 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
             : `${text(outcome?.returned)} shown, ${withheld.length} withheld`,
       }
     })
+}
+
+/** What the response tap says of an answer: how it answers the request, and whether all of it was seen. */
+function answerOf({
+  rpc_outcome: outcome,
+  rpc_error_code: code,
+  body_watched: watched,
+  body_not_watched: why,
+}: AuditLine): string {
+  if (watched === false) return why === undefined ? 'not watched' : `not watched: ${text(why)}`
+  const said = [outcome, code].filter((one) => one !== undefined).map(text)
+  return [...said, ...(watched === 'cut' ? ['(broke off)'] : [])].join(' ')
 }
 
 /**
@@ -121,7 +146,8 @@ export function auditTable(rows: readonly Readonly<Record<Column, string>>[], ha
     const safe = printable(value)
     return safe.length > 60 ? `${safe.slice(0, 59)}…` : safe
   }
-  const width = (column: Column): number => Math.max(column.length, ...rows.map((row) => cut(row[column]).length))
+  const width = (column: Column): number =>
+    rows.reduce((most, row) => Math.max(most, cut(row[column]).length), column.length)
   const widths = shown.map(width)
   const line = (values: readonly string[]): string =>
     values

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { readCertificates } from '../adapters/anchors/verify-time-stamp.ts'
 import { auditDirectories, trustedKeys } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
+import { counted } from './evidence/seen.ts'
 import { printable, printableJson } from './print-rows.ts'
 import { verifyAnchors } from './verify-anchors.ts'
 import { verifyTrails } from './verify-trails.ts'
@@ -66,8 +67,8 @@ export const auditVerify: Command = {
     show('FAULT', faults)
     console.log(
       faults.length === 0
-        ? `${records} records in ${logs.length} logs, every one follows the one before it, under ${checkpoints} signed checkpoints`
-        : `${faults.length} faults in ${records} records`,
+        ? `${counted(records, 'record')} in ${counted(logs.length, 'log')}, every one follows the one before it, under ${counted(checkpoints, 'signed checkpoint')}`
+        : `${counted(faults.length, 'fault')} in ${counted(records, 'record')}`,
     )
     if (timeStamps > 0 || copies > 0)
       console.log(`${timeStamps} good time stamps, and ${copies} anchors from outside, were compared with them`)

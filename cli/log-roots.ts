@@ -1,27 +1,27 @@
 /** Roots of a log's tree at sizes somebody else has named. */
 import { readLines } from '../adapters/audit-sink/trail-files.ts'
-import { LogVerifier } from '../lib/audit/verify-log.ts'
+import { Frontier, leafHash } from '../lib/audit/merkle.ts'
 import type { VerifiedLog } from './verify-trails.ts'
 
 /**
- * The log's own roots. Those its checkpoints have shown are at hand; for others it is read again, once.
+ * The log's own roots, the smallest size first, from one more reading of it: to keep one for every checkpoint would take more
+ * memory than there is.
  *
- * @param sizes records; a size the log does not reach has no root
+ * @param sizes all that are asked for; one the log does not reach has no root
+ * @returns with each the line of the last record it covers
  */
-export function rootsOf(log: VerifiedLog, sizes: readonly number[]): ReadonlyMap<number, Buffer> {
-  const missing = sizes.filter((size) => !log.roots.has(size))
-  if (missing.length === 0) return log.roots
-  const last = Math.max(...missing)
-  const verifier = new LogVerifier(log.key, [][Symbol.iterator](), undefined, missing)
-  let at = 0
-  for (const file of log.files.segments) {
-    if (at >= last) break
-    for (const read of readLines(log.directory, file)) {
-      if (at >= last) break
+export function* rootsOf(
+  { directory, files }: VerifiedLog,
+  sizes: Iterable<number>,
+): Generator<[size: number, root: Buffer, last: string]> {
+  const missing = new Set(sizes)
+  const tree = new Frontier()
+  for (const file of files.segments) {
+    for (const read of readLines(directory, file)) {
+      if (missing.size === 0) return
       if (!('line' in read)) continue
-      at++
-      verifier.line(read.line)
+      tree.append(leafHash(read.line))
+      if (missing.delete(tree.size)) yield [tree.size, tree.root(), read.line]
     }
   }
-  return new Map([...log.roots, ...verifier.end().roots])
 }

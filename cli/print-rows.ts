@@ -43,7 +43,7 @@ export const printable = (value: string): string =>
 
 /** The same for JSON, which stays the JSON it was: what JSON lets through as itself is escaped. */
 export const printableJson = (json: string): string =>
-  json.replace(/[\p{Cc}\p{Cf}]/gu, (character) =>
+  json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     Array.from(
       { length: character.length },
       (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
@@ -56,7 +56,7 @@ const text = (cell: string | number | readonly string[]): string =>
 function table<Column extends string>(columns: readonly Column[], rows: readonly Row<Column>[]): string {
   const cells = rows.map((row) => columns.map((column) => printable(text(row[column]))))
   const widths = columns.map((column, index) =>
-    Math.max(column.length, ...cells.map((row) => Math.min(row[index]?.length ?? 0, maxPadded))),
+    cells.reduce((most, row) => Math.max(most, Math.min(row[index]?.length ?? 0, maxPadded)), column.length),
   )
   const line = (values: readonly string[]): string =>
     values

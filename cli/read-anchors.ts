@@ -26,7 +26,7 @@ export interface FoundAnchors {
  * @param directories of trails: their anchors-*.jsonl
  * @param given       files, or directories with files at any depth, from a store or a collector: one JSON object, or one on
  *                    each line
- * @throws UsageError for one that is not there
+ * @throws UsageError for one that is not there, and for one with no anchor in it
  */
 export function findAnchors(directories: readonly string[], given: readonly string[]): FoundAnchors {
   const anchors: FoundAnchor[] = []
@@ -42,7 +42,10 @@ export function findAnchors(directories: readonly string[], given: readonly stri
           .sort()
       : [path]
     if (files.length === 0) throw new UsageError(`--anchors: ${path} is empty`)
+    const before = anchors.length
     for (const file of files) readFile(file, true)
+    // Packed, or in another form: whoever brings copies must not be told that all is well, and nothing was compared.
+    if (anchors.length === before) throw new UsageError(`--anchors: ${path} has no anchor in it`)
   }
   return { anchors, unread }
 

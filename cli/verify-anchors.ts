@@ -16,7 +16,7 @@ import { type Findings, limitsOf, type Verification, type VerifiedLog } from './
  * @property roots         certificates of time stamp authorities one trusts
  * @property given         files and directories the auditor has fetched from a store or collector
  * @property isPruned      logs before the first have been removed on purpose
- * @property maxUnstampedS records that are older than this must have a time stamp
+ * @property maxUnstampedS every record must have been stamped so soon, but for those that are not older than this
  */
 export interface AnchorOptions {
   readonly nodeKeys?: readonly NoteKey[]
@@ -43,7 +43,7 @@ export async function verifyAnchors(
   for (const at of unread) found.warnings.push(`${at}: is no anchor`)
   const opened = openAnchors(anchors, verified.logs, options, found)
   const agreeing = compare(opened, verified.logs, options, found)
-  const stamped = new Map<string, Stamped>()
+  const stamps = new Map<string, Stamped[]>()
   let timeStamps = 0
   const judged = new Map<string, Promise<JudgedStamp>>()
   for (const { anchor, head, at, isOutside } of opened) {
@@ -65,23 +65,19 @@ export async function verifyAnchors(
     }
     if (stamp.is === 'unproven') continue
     if (isNew) timeStamps++
-    const before = stamped.get(head.origin)
-    if (agreeing.has(anchor) && head.size >= (before?.size ?? 0))
-      stamped.set(head.origin, {
-        size: head.size,
-        genTime: stamp.genTime,
-        by: anchor.name,
-        isOutside: isOutside || (before?.size === head.size && before.isOutside),
-      })
+    if (!agreeing.has(anchor)) continue
+    const { genTime } = stamp
+    const others = stamps.get(head.origin) ?? []
+    stamps.set(head.origin, [...others, { size: head.size, genTime, by: anchor.name, isOutside }])
   }
   if (options.roots === undefined && opened.some(({ anchor }) => anchor.kind === 'timestamp'))
     found.warnings.push(
       'there are time stamps, and none was checked: give the authorities’ root certificates with --tsa-ca',
     )
-  const kept = keptOutside(opened, agreeing, stamped)
+  const kept = keptOutside(opened, agreeing, stamps)
   const limits = [
-    ...limitsOf(directories, verified.logs, options, kept),
-    ...directories.flatMap((directory) => stampLimits(directory, verified.logs, opened, stamped, options, found)),
+    ...limitsOf(directories, verified, options, kept),
+    ...directories.flatMap((directory) => stampLimits(directory, verified.logs, opened, stamps, options, found)),
   ]
   const copies = opened.filter(({ isOutside }) => isOutside).length
   return { ...verified, ...found, limits, timeStamps, copies }
@@ -160,10 +156,8 @@ function compare(
         `${log.at}: was anchored with ${longest.head.size} records at ${longest.anchor.time} (${longest.at}), and there are ${log.records}: the end is missing`,
       )
     const within = anchors.filter(({ head }) => head.size <= log.records)
-    const roots = rootsOf(
-      log,
-      within.map(({ head }) => head.size),
-    )
+    const sizes = within.map(({ head }) => head.size)
+    const roots = new Map([...rootsOf(log, sizes)].map(([size, root]) => [size, root]))
     const others = within.filter(({ head, anchor }) => {
       const isSame = roots.get(head.size)?.equals(head.root) === true
       if (isSame) agreeing.add(anchor)

@@ -1,123 +1,198 @@
 /** What nodes say of each other: how long their logs were, and thereby how their clocks differ. */
+import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { readRecord } from '../lib/audit/chain.ts'
 import { type Checkpoint, nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
 import { type NoteKey, openNote } from '../lib/audit/signed-note.ts'
-import { maxStepMs, type PeerHead, seconds } from '../lib/audit/verify-log.ts'
+import { maxStepMs, seconds } from '../lib/audit/verify-log.ts'
 import { keyOf } from './audit-files.ts'
 import { rootsOf } from './log-roots.ts'
 import type { Findings, VerifiedLog, VerifyOptions } from './verify-trails.ts'
 
-/** What a log says of another node's. @property head undefined where no trusted key has signed it */
-interface Told extends PeerHead {
-  readonly witness: VerifiedLog
-  readonly node: string
-  readonly origin: string
-  readonly head: Checkpoint | undefined
-}
-
-/** A log must be as long as its peers have seen it, and the same. */
-export function comparePeers(logs: readonly VerifiedLog[], options: VerifyOptions, found: Findings): void {
-  const { faults, warnings, notes } = found
-  const byOrigin = new Map(logs.map((log) => [log.origin, log]))
-  const nodes = new Set(logs.map(({ node }) => node))
-  const keys = options.nodeKeys ?? logs.flatMap(({ nodeKey }) => (nodeKey === undefined ? [] : keyOf(nodeKey)))
-  const all = logs.flatMap((witness) => witness.peerHeads.map((peerHead) => toldOf(witness, peerHead)))
-  const signed: Told[] = []
-  const missing = new Map<string, Told>()
-  const leads = new Map<string, Lead>()
-  for (const unread of all.filter(({ node }) => nodes.has(node))) {
-    const told = opened(unread, keys)
-    const { witness, seq, head, origin } = told
-    if (!head) {
-      warnings.push(
-        `${witness.at}: record ${seq} names a head of ${origin.slice(0, 200)} that no trusted key has signed`,
-      )
-      continue
-    }
-    signed.push(told)
-    const log = byOrigin.get(origin)
-    if (!log) {
-      missing.set(`${witness.directory} ${origin}`, told)
-      continue
-    }
-    if (log.records < head.size) {
-      faults.push(
-        `${log.at}: ${witness.node} has seen it with ${head.size} records, and there are ${log.records}: the end is missing`,
-      )
-      continue
-    }
-    const root = rootsOf(log, [head.size]).get(head.size)
-    if (!root?.equals(head.root))
-      faults.push(`${log.at}: ${witness.node} has seen other records than these (${head.size})`)
-    else keepLead(leads, { told, log, size: head.size })
-  }
-  for (const told of missing.values())
-    if (options.isPruned !== true || !isBeforeAll(told, signed, logs))
-      faults.push(
-        `${told.witness.at}: record ${told.seq} has seen ${told.origin} with ${told.head?.size ?? 0} records, and that log is missing: the node was rolled back, or it was removed`,
-      )
-  for (const lead of [...leads.values()].sort((a, b) => leadMs(b) - leadMs(a))) warnings.push(leadText(lead))
-  for (const node of new Set(all.map((told) => told.node).filter((node) => !nodes.has(node))))
-    notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
-}
-
-function toldOf(witness: VerifiedLog, peerHead: PeerHead): Told {
-  const origin = peerHead.note.split('\n', 1)[0] ?? ''
-  const node = origin.slice(nodeKeyName('').length).split('/')[0] ?? ''
-  return { ...peerHead, witness, node, origin, head: undefined }
-}
-
-function opened(told: Told, keys: readonly NoteKey[]): Told {
-  const epoch = readCertificate(told.certificate, keys)
-  if (typeof epoch === 'string') return told
-  const read = openNote(told.note, keyOf(epoch.key))
-  const head = read.ok ? readCheckpoint(read.text) : undefined
-  return { ...told, head: head?.origin === epoch.before.origin ? head : undefined }
+/** What a node has seen of another's log, in a checkpoint the other's key has signed. @property root in base64 */
+interface SeenHead {
+  readonly size: number
+  readonly root: string
+  readonly by: VerifiedLog
+  readonly seq: number
+  readonly time: string
 }
 
 /**
- * Was a log that is not there before all that are there of its node?
+ * A log must be as long as its peers have seen it, and the same.
  *
- * In the order in which the witness was told of them, because clocks of two nodes may differ; by time where it was told of
- * none that is there.
+ * @returns by origin: the most records another node has seen
  */
-function isBeforeAll(missing: Told, signed: readonly Told[], logs: readonly VerifiedLog[]): boolean {
-  const [first, ...others] = logs.filter(({ node }) => node === missing.node)
-  if (!first) return false
-  const there = new Set([first, ...others].map(({ origin }) => origin))
-  const own = signed.filter(({ witness }) => witness.directory === missing.witness.directory)
-  const at = own.indexOf(missing)
-  if (own.slice(0, at).some(({ origin }) => there.has(origin))) return false
-  return own.slice(at).some(({ origin }) => origin === first.origin) || missing.time < first.first
+export function comparePeers(
+  logs: readonly VerifiedLog[],
+  options: VerifyOptions,
+  { faults, warnings, notes }: Findings,
+): Map<string, number> {
+  const byOrigin = new Map(logs.map((log) => [log.origin, log]))
+  const nodes = new Set(logs.map(({ node }) => node))
+  const keys = options.nodeKeys ?? logs.flatMap(({ nodeKey }) => (nodeKey === undefined ? [] : keyOf(nodeKey)))
+  const absent = new Set<string>()
+  const missing = new MissingLogs(logs)
+  const heads = new Map<VerifiedLog, SeenHead[]>()
+  for (const witness of logs) {
+    for (const { seq, time, note, certificate } of peerHeads(witness)) {
+      const told = `${witness.at}: record ${seq}`
+      const origin = note.split('\n', 1)[0] ?? ''
+      const node = origin.slice(nodeKeyName('').length).split('/')[0] ?? ''
+      if (!nodes.has(node)) {
+        absent.add(node)
+        continue
+      }
+      const head = signedHead(note, certificate, keys)
+      if (!head) {
+        warnings.push(`${told} names a head of ${origin.slice(0, 200)} that no trusted key has signed`)
+        continue
+      }
+      const log = byOrigin.get(head.origin)
+      missing.tell({ by: witness.directory, node, origin, time, isThere: log !== undefined, told, size: head.size })
+      if (!log) continue
+      const seen: SeenHead = { size: head.size, root: head.root.toString('base64'), by: witness, seq, time }
+      const known = heads.get(log)
+      if (known) known.push(seen)
+      else heads.set(log, [seen])
+    }
+  }
+  for (const { told, origin, size } of missing.all(options.isPruned === true))
+    faults.push(
+      `${told} has seen ${origin} with ${size} records, and that log is missing: the node was rolled back, or it was removed`,
+    )
+  for (const node of absent) notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
+  const most = new Map<string, number>()
+  const leads = new Map<string, Lead>()
+  for (const [log, seen] of heads) {
+    const bySize = seen.sort((one, other) => one.size - other.size)
+    faults.push(...otherThanSeen(log, bySize, leads))
+    const last = bySize.findLast(({ by }) => by.node !== log.node)
+    if (last) most.set(log.origin, last.size)
+  }
+  for (const lead of [...leads.values()].sort((one, other) => other.ms - one.ms)) warnings.push(leadText(lead))
+  return most
 }
 
-/** A witness has seen a log with so many records. */
-interface Lead {
-  readonly told: Told
-  readonly log: VerifiedLog
+/** What a log says of other nodes'. It is read again: kept, a year of it would take more memory than there is. */
+function* peerHeads({ directory, files }: VerifiedLog) {
+  let seq = 0
+  for (const file of files.segments) {
+    for (const read of readLines(directory, file)) {
+      if (!('line' in read)) continue
+      seq++
+      if (!read.line.includes('"peer_head"')) continue
+      const { type, time, note, certificate } = readRecord(read.line) ?? {}
+      if (type === 'peer_head') yield { seq, time: textOf(time), note: textOf(note), certificate: textOf(certificate) }
+    }
+  }
+}
+
+function signedHead(note: string, certificate: string, keys: readonly NoteKey[]): Checkpoint | undefined {
+  const epoch = readCertificate(certificate, keys)
+  if (typeof epoch === 'string') return undefined
+  const opened = openNote(note, keyOf(epoch.key))
+  const head = opened.ok ? readCheckpoint(opened.text) : undefined
+  return head?.origin === epoch.before.origin ? head : undefined
+}
+
+/** @property by the witness's directory. @property told where it says so */
+interface Told {
+  readonly by: string
+  readonly node: string
+  readonly origin: string
+  readonly time: string
+  readonly isThere: boolean
+  readonly told: string
   readonly size: number
 }
 
 /**
- * By how much the clock of the log's node was ahead of the witness's, at the least.
+ * Logs that witnesses were told of and that are not there.
  *
- * What a witness has seen was written before it said so, and a time that is later all the same is another clock's. How long
- * it took to be seen is not known: a time that is not later says nothing.
+ * Whether one was before all that are there of its node, and may have been removed on purpose, goes by the order in which
+ * the witness was told of them: clocks of two nodes may differ. By time where it was told of none that is there.
  */
-const leadMs = ({ told, log, size }: Lead): number => (log.sealedAtMs.get(size) ?? Number.NaN) - Date.parse(told.time)
+class MissingLogs {
+  readonly #firsts = new Map<string, VerifiedLog>()
+  readonly #missing = new Map<string, Told & { readonly at: number }>()
+  /** Of a witness and a node: when it was first told of any log that is there, and last of the first of those. */
+  readonly #there = new Map<string, { readonly any: number; readonly first: number }>()
+  #at = 0
+
+  constructor(logs: readonly VerifiedLog[]) {
+    for (const log of logs) if (!this.#firsts.has(log.node)) this.#firsts.set(log.node, log)
+  }
+
+  tell(told: Told): void {
+    const at = ++this.#at
+    const { by, node, origin, isThere } = told
+    if (!isThere) {
+      this.#missing.set(`${by} ${origin}`, { ...told, at })
+      return
+    }
+    const key = `${by} ${node}`
+    const before = this.#there.get(key)
+    const first = this.#firsts.get(node)?.origin === origin ? at : (before?.first ?? 0)
+    this.#there.set(key, { any: before?.any ?? at, first })
+  }
+
+  /** @param isPruned leaves out those that were before */
+  all(isPruned: boolean): Told[] {
+    return [...this.#missing.values()].filter((one) => !isPruned || !this.#isBefore(one))
+  }
+
+  #isBefore({ by, node, time, at }: Told & { readonly at: number }): boolean {
+    const there = this.#there.get(`${by} ${node}`)
+    if (there && there.any < at) return false
+    return (there?.first ?? 0) > at || time < (this.#firsts.get(node)?.first ?? '')
+  }
+}
+
+/** @param seen the smallest size first */
+function otherThanSeen(log: VerifiedLog, seen: readonly SeenHead[], leads: Map<string, Lead>): string[] {
+  const faults: string[] = []
+  const sizes = seen.map(({ size }) => size)
+  let at = 0
+  for (const [size, root, last] of rootsOf(log, sizes)) {
+    const own = root.toString('base64')
+    const time = textOf(readRecord(last)?.time)
+    for (let head = seen[at]; head !== undefined && head.size <= size; head = seen[++at]) {
+      if (head.root !== own) faults.push(`${log.at}: ${head.by.node} has seen other records than these (${size})`)
+      else keepLead(leads, { log, time, head, ms: Date.parse(time) - Date.parse(head.time) })
+    }
+  }
+  for (const { size, by } of seen.slice(at))
+    faults.push(
+      `${log.at}: ${by.node} has seen it with ${size} records, and there are ${log.records}: the end is missing`,
+    )
+  return faults
+}
+
+/**
+ * A witness has seen a record whose time is later.
+ *
+ * What it has seen was written before it said so: a time that is later all the same is another clock's. How long it took to
+ * be seen is not known: a time that is not later says nothing.
+ *
+ * @property time of the last record that was seen
+ * @property ms   by which the clock of the log's node was ahead of the witness's, at the least
+ */
+interface Lead {
+  readonly log: VerifiedLog
+  readonly time: string
+  readonly head: SeenHead
+  readonly ms: number
+}
 
 /** Of each node, the most by which it was ahead of another. */
 function keepLead(leads: Map<string, Lead>, lead: Lead): void {
   const { node } = lead.log
-  const before = leads.get(node)
-  if (leadMs(lead) > Math.max(maxStepMs, before ? leadMs(before) : 0)) leads.set(node, lead)
+  if (lead.head.by.node !== node && lead.ms > Math.max(maxStepMs, leads.get(node)?.ms ?? 0)) leads.set(node, lead)
 }
 
-function leadText(lead: Lead): string {
-  const { told, log, size } = lead
-  const { witness, seq, time } = told
-  return (
-    `the clock of ${log.node} was ahead of that of ${witness.node} by ${seconds(leadMs(lead))} or more: record ${size} of ` +
-    `${log.at} says ${new Date(log.sealedAtMs.get(size) ?? 0).toISOString()}, and record ${seq} of ${witness.at} had seen it by ${time}`
-  )
-}
+const leadText = ({ log, time, head: { by, seq, size, time: seen }, ms }: Lead): string =>
+  `the clock of ${log.node} was ahead of that of ${by.node} by ${seconds(ms)} or more: record ${size} of ${log.at} says ` +
+  `${time}, and record ${seq} of ${by.at} had seen it by ${seen}`
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nodeVerifierFile } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
-import { readCheckpoint } from '../lib/audit/checkpoint.ts'
-import type { NoteKey } from '../lib/audit/signed-note.ts'
-import { type LogReport, LogVerifier } from '../lib/audit/verify-log.ts'
+import { nodeVerifierFile, readSaltKey } from '../adapters/audit-sink/node-key.ts'
+import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
+import { type Checkpoint, readCheckpoint } from '../lib/audit/checkpoint.ts'
+import { type NoteKey, verifierKey } from '../lib/audit/signed-note.ts'
+import { type LogReport, LogVerifier, noteOf } from '../lib/audit/verify-log.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { logsOf } from './audit-files.ts'
 import { rootsOf } from './log-roots.ts'
@@ -23,7 +23,7 @@ export interface VerifyOptions {
   readonly onRecord?: (record: JsonObject, line: string, file: string, directory: string) => void
 }
 
-/** @property at directory, log and node, as messages name it. @property torn what stands after its last record */
+/** @property at directory, log and node, as messages name them. @property torn what stands after its last record */
 export interface VerifiedLog extends LogReport {
   readonly torn: Buffer
   readonly directory: string
@@ -32,6 +32,7 @@ export interface VerifiedLog extends LogReport {
 }
 
 /**
+ * @property seen     by origin: the most records another node has seen of a log
  * @property faults   what cannot be if nobody touched the trail
  * @property warnings what somebody should look at
  * @property notes    what is worth knowing
@@ -40,6 +41,7 @@ export interface VerifiedLog extends LogReport {
 export interface Verification {
   readonly records: number
   readonly logs: readonly VerifiedLog[]
+  readonly seen: ReadonlyMap<string, number>
   readonly faults: readonly string[]
   readonly warnings: readonly string[]
   readonly notes: readonly string[]
@@ -57,9 +59,10 @@ export function verifyTrails(directories: readonly string[], options: VerifyOpti
     logs.push(...own)
   }
   forks(logs, faults)
-  comparePeers(logs, options, { faults, warnings, notes })
+  unused(logs, options, warnings)
+  const seen = comparePeers(logs, options, { faults, warnings, notes })
   const records = logs.reduce((sum, log) => sum + log.records, 0)
-  return { records, logs, faults, warnings, notes, limits: limitsOf(directories, logs, options) }
+  return { records, logs, seen, faults, warnings, notes, limits: limitsOf(directories, { logs, seen }, options) }
 }
 
 export interface Findings {
@@ -74,10 +77,13 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
   const open = new Map<string, string>()
   for (const files of logsOf(directory)) {
     const report = verifyLog(directory, files, options, found)
-    const at = `${directory}/${files.key} (${report.node === '' ? 'of no node' : report.node.slice(0, maxNodeShown)})`
+    const at = `${directory}/${files.key} (${report.node === '' ? 'of an unknown node' : report.node})`
     const log: VerifiedLog = { ...report, directory, files, at }
     for (const fault of log.faults) faults.push(`${at}: ${fault}`)
     for (const warning of log.warnings) warnings.push(`${at}: ${warning}`)
+    const salt = readSaltKey(join(directory, saltFile(files.key)), log.saltDigest)
+    if (typeof salt === 'string')
+      warnings.push(`${directory}/${saltFile(files.key)}: ${salt}: nothing this log commits to can be shown with it`)
     const before = logs.at(-1)
     faults.push(...succession(log, before, options.isPruned === true, notes).map((fault) => `${at}: ${fault}`))
     for (const call of log.resolved) open.delete(call)
@@ -100,9 +106,6 @@ function verifyDirectory(directory: string, options: VerifyOptions, found: Findi
     )
   return logs
 }
-
-/** The start record says it, and may have been written by anybody. */
-const maxNodeShown = 64
 
 const nothing: Buffer = Buffer.alloc(0)
 
@@ -151,7 +154,7 @@ function succession(
   notes: string[],
 ): readonly string[] {
   const { previous } = log
-  if (previous === undefined) return []
+  if (previous === undefined) return ['does not say which log was before it']
   if (previous === null) return before ? [`names no log before it, but there is ${before.files.key}`] : []
   const named = typeof previous.file === 'string' ? previous.file.replace(/^trail-|-\d{6}\.jsonl$/g, '') : '?'
   if (!before) {
@@ -172,14 +175,19 @@ function succession(
   return []
 }
 
-/** Two logs that go on from the same end, or one log that went on in two ways: a node was copied, and both went on. */
+/**
+ * A log that was read twice counts twice, and stands where another should. Two that go on from one end, and one log that
+ * went on in two ways, are of a node that was copied.
+ */
 function forks(logs: readonly VerifiedLog[], faults: string[]): void {
-  const byEnd = new Map<string, VerifiedLog>()
   const byOrigin = new Map<string, VerifiedLog>()
   for (const log of logs) {
-    const twin = log.origin === '' ? undefined : byOrigin.get(log.origin)
-    if (twin) faults.push(...twoWays(twin, log))
+    const other = byOrigin.get(log.origin)
+    if (other && log.origin !== '') faults.push(twice(other, log))
     else byOrigin.set(log.origin, log)
+  }
+  const byEnd = new Map<string, VerifiedLog>()
+  for (const log of logs) {
     if (!log.previous || typeof log.previous.boot !== 'string') continue
     const end = `${log.previous.boot} ${JSON.stringify(log.previous.seq)}`
     const other = byEnd.get(end)
@@ -189,18 +197,44 @@ function forks(logs: readonly VerifiedLog[], faults: string[]): void {
   }
 }
 
-/** A machine that is copied while it runs has its keys in both: both sign. An older copy of a log is no other way. */
-function twoWays(one: VerifiedLog, other: VerifiedLog): readonly string[] {
+/** A machine that is copied while it runs has its keys in both, and both sign. */
+function twice(one: VerifiedLog, other: VerifiedLog): string {
   const both = Math.min(one.records, other.records)
-  const [root, otherRoot] = [rootsOf(one, [both]).get(both), rootsOf(other, [both]).get(both)]
-  if (otherRoot && root?.equals(otherRoot)) return []
-  const size = [...one.roots].find(([at, signed]) => other.roots.get(at)?.equals(signed) === false)?.[0]
+  const [root, otherRoot] = [one, other].map((log) => [...rootsOf(log, [both])][0]?.[1])
+  if (otherRoot && root?.equals(otherRoot))
+    return `${other.at} and ${one.at} are the same log: give each node's directory once`
+  const signed = new Map(checkpointsOf(one).map(({ size, root }) => [size, root]))
+  const size = checkpointsOf(other).find(
+    (checkpoint) => signed.get(checkpoint.size)?.equals(checkpoint.root) === false,
+  )?.size
   const where =
     size === undefined
       ? `they have other records within the first ${both}`
       : `they have checkpoints over ${size} records with two roots`
-  return [`${one.at} and ${other.at} are one log that went on in two ways: the node was copied while it ran; ${where}`]
+  return `${one.at} and ${other.at} are one log that went on in two ways: the node was copied while it ran; ${where}`
 }
+
+function checkpointsOf({ directory, files }: VerifiedLog): Checkpoint[] {
+  return [...checkpointLines(directory, files, [])].flatMap((line) => {
+    const note = noteOf(line) ?? ''
+    return readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1)) ?? []
+  })
+}
+
+/** Keys one was given and no log was begun under: another directory may stand where a node's should. */
+function unused(logs: readonly VerifiedLog[], { nodeKeys = [] }: VerifyOptions, warnings: string[]): void {
+  const used = new Set(logs.map(({ nodeKey }) => nodeKey))
+  const names = nodeKeys
+    .filter(({ name, publicKey }) => !used.has(verifierKey(name, publicKey)))
+    .map(({ name }) => name)
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : ''
+  if (names.length > 0)
+    warnings.push(
+      `no log was begun under the key of ${names.slice(0, maxNamed).join(', ')}${more}: was the node's directory given?`,
+    )
+}
+
+const maxNamed = 20
 
 /**
  * What somebody outside the node has of a log.
@@ -219,7 +253,7 @@ export interface KeptOutside {
  */
 export function limitsOf(
   directories: readonly string[],
-  logs: readonly VerifiedLog[],
+  { logs, seen }: Pick<Verification, 'logs' | 'seen'>,
   { nodeKeys }: Pick<VerifyOptions, 'nodeKeys'>,
   kept: ReadonlyMap<string, KeptOutside> = new Map(),
 ): string[] {
@@ -228,20 +262,16 @@ export function limitsOf(
     const own = logs.filter((log) => log.directory === directory)
     const newest = own.at(-1)
     if (!newest) continue
-    const seen = logs
-      .filter((log) => log.node !== newest.node)
-      .flatMap(({ peerHeads }) => peerHeads)
-      .map(({ note }) => readCheckpoint(note.slice(0, note.lastIndexOf('\n\n') + 1)))
-      .reduce((most, head) => (head?.origin === newest.origin ? Math.max(most, head.size) : most), 0)
+    const bySome = seen.get(newest.origin) ?? 0
     const outside = kept.get(newest.origin)
-    if (outside && outside.size >= seen)
+    if (outside && outside.size >= bySome)
       limits.push(
         `${newest.at}: the ${newest.records - outside.size} records after record ${outside.size}, ${outside.said}, could be cut off or rewritten unnoticed`,
       )
     else
       limits.push(
-        seen > 0
-          ? `${newest.at}: the ${newest.records - seen} records after record ${seen}, the last another node has seen, could be cut off unnoticed`
+        bySome > 0
+          ? `${newest.at}: the ${newest.records - bySome} records after record ${bySome}, the last another node has seen, could be cut off unnoticed`
           : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
       )
     const file = join(directory, nodeVerifierFile)

@@ -73,7 +73,10 @@ const pluginNames = ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstr
 /** What differs from kong.conf on this machine: the prefix, ports and paths. */
 function kongEnvironment(options: HostOptions, prefix: string, socket: string): NodeJS.ProcessEnv {
   const main = options.pluginServerMain ?? join(root, 'pluginserver', 'main.ts')
-  const server = `${process.execPath} ${main} --socket ${socket}`
+  // Kong strips the environment of what it starts.
+  const { NODE_COMPILE_CACHE: compiled } = process.env
+  const node = compiled === undefined ? process.execPath : `env NODE_COMPILE_CACHE=${compiled} ${process.execPath}`
+  const server = `${node} ${main} --socket ${socket}`
   const pluginServers = pluginNames.flatMap((name, index) => {
     const variable = `KONG_PLUGINSERVER_${name.toUpperCase().replaceAll('-', '_')}`
     return [

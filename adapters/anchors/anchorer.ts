@@ -73,7 +73,7 @@ export class Anchorer {
    * @returns whether every target has everything
    */
   async round(isAll = false): Promise<boolean> {
-    const logs = await this.#look()
+    const logs = this.#look()
     for (const kind of [['timestamp'], ['object', 'collector']] as const)
       // Stamps first: a copy takes along what there is.
       await Promise.all(
@@ -90,9 +90,9 @@ export class Anchorer {
     this.#report(false)
   }
 
-  async #look(): Promise<FollowedLog[]> {
+  #look(): FollowedLog[] {
     try {
-      const logs = await this.#follower.look(
+      const logs = this.#follower.look(
         (log) => this.#kept.some((kept) => kept.logs.has(log)),
         (log, checkpoint) => this.#seen(log, checkpoint),
       )
@@ -128,7 +128,7 @@ export class Anchorer {
         await this.#giveOne(kept, log, log.newest)
         kept.failures = 0
       } catch (error) {
-        const message = (error instanceof Error ? error.message : String(error)).slice(0, 500)
+        const message = error instanceof Error ? error.message : String(error)
         if (kept.failures++ === 0) this.#log('warn', `${kept.target.name}: not anchored: ${message}`)
         kept.lastError = { time: this.#now(), message }
         const { everyMs } = kept.target
@@ -150,7 +150,7 @@ export class Anchorer {
   }
 
   async #giveOne(kept: Kept, { key, segments }: FollowedLog, { size, note, time }: SeenCheckpoint): Promise<void> {
-    const signed = await this.#follower.certificateOf(key, note)
+    const signed = this.#follower.certificateOf(key, note)
     if (!signed) throw new Error(`no key in log ${key} has signed its checkpoint over ${size} records`)
     const checkpoint: Anchored = { log: key, size, note, ...signed }
     const { target } = kept

@@ -1,10 +1,17 @@
 /** The configuration of `kmcp audit anchor`: a YAML file, checked against a JSON schema. */
-import { readFileSync } from 'node:fs'
-import { Ajv, type ErrorObject } from 'ajv'
-import { parse } from 'yaml'
-
-/** Where a secret stands: an environment variable, or a file. */
-export type SecretSource = { readonly env: string } | { readonly file: string }
+import { type SecretSource, secretSource } from '../secrets.ts'
+import {
+  atMostOne,
+  compile,
+  exactlyOne,
+  faultsOf,
+  name,
+  type ReadConfig,
+  readYaml,
+  secret,
+  secureOrigin,
+  text,
+} from '../yaml-config.ts'
 
 /**
  * What every target has.
@@ -23,7 +30,8 @@ interface TargetConfig {
 
 /**
  * @property policy     object identifier of the policy to stamp under
- * @property trust_file PEM of the certificates the authority's must lead to; without it that is left to the auditor
+ * @property trust_file PEM of the certificates the authority's must lead to; without it that is left to the auditor, which
+ *                      over plain HTTP it cannot be
  */
 export interface TimeStampConfig extends TargetConfig {
   readonly url: string
@@ -64,41 +72,20 @@ export interface AnchorConfig {
   readonly collectors: readonly CollectorConfig[]
 }
 
-export type ReadConfig =
-  { readonly ok: true; readonly config: AnchorConfig } | { readonly ok: false; readonly faults: readonly string[] }
-
 /** @throws Error for a file that cannot be read or is no YAML */
-export const readConfigFile = (path: string): ReadConfig =>
-  readConfig(parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 }))
+export const readConfigFile = (path: string): ReadConfig<AnchorConfig> => readConfig(readYaml(path))
 
-const text = { type: 'string', minLength: 1 }
-const name = {
-  type: 'string',
-  pattern: '^[a-z0-9][a-z0-9_-]{0,63}$',
-  description: 'must be of a-z, 0-9, _ and -, and not longer than 64',
-}
 const secureUrl = {
   type: 'string',
-  pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)(/[^#\\s]*)?$',
+  pattern: `${secureOrigin}(/[^#\\s]*)?$`,
   description: 'must be an https URL without user and fragment (http only to this machine itself)',
 }
-/** What an authority signs is checked, however it came: many are asked over plain HTTP. */
+/** What an authority signs is checked, however it came, where it is known whose signature it must be. */
 const anyUrl = {
   type: 'string',
   pattern: '^https?://[^/?#@\\s]+(/[^#\\s]*)?$',
   description: 'must be an http or https URL without user and fragment',
 }
-
-/** A secret is named, never written: `<member>_env` or `<member>_file`. */
-const secret = (member: string): Record<string, object> => ({ [`${member}_env`]: text, [`${member}_file`]: text })
-const atMostOne = (member: string): object => ({
-  not: { required: [`${member}_env`, `${member}_file`] },
-  description: `must not have both ${member}_env and ${member}_file`,
-})
-const exactlyOne = (member: string): object => ({
-  oneOf: [{ required: [`${member}_env`] }, { required: [`${member}_file`] }],
-  description: `needs ${member}_env or ${member}_file, and not both`,
-})
 
 function list(required: readonly string[], properties: object, everyS: number, allOf: readonly object[]): object {
   return {
@@ -120,14 +107,7 @@ function list(required: readonly string[], properties: object, everyS: number, a
   }
 }
 
-const check = new Ajv({
-  allErrors: true,
-  verbose: true,
-  strict: true,
-  strictTypes: false,
-  strictRequired: false,
-  useDefaults: true,
-}).compile({
+const check = compile({
   type: 'object',
   additionalProperties: false,
   required: ['directory'],
@@ -154,8 +134,8 @@ const check = new Ajv({
         bucket: { type: 'string', pattern: '^[a-z0-9][a-z0-9.-]{1,62}$' },
         prefix: {
           type: 'string',
-          pattern: '^([A-Za-z0-9._-]+/)*$',
-          description: 'must be names, each with a slash behind it',
+          pattern: '^([A-Za-z0-9_-][A-Za-z0-9._-]*/)*$',
+          description: 'must be names, each with a slash behind it and no dot before it',
           default: '',
         },
         retain_days: { type: 'integer', minimum: 1, maximum: 36_500 },
@@ -175,9 +155,12 @@ const check = new Ajv({
   },
 })
 
+const isInTheClear = /^http:\/\/(?!(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?(\/|$))/
+
 /** Reads a configuration; every fault names the field it is about, all at once. */
-export function readConfig(document: unknown): ReadConfig {
-  if (!check(document)) return { ok: false, faults: [...new Set((check.errors ?? []).flatMap(faultOf))] }
+export function readConfig(document: unknown): ReadConfig<AnchorConfig> {
+  const wrong = faultsOf(check, document)
+  if (wrong.length > 0) return { ok: false, faults: wrong }
   const read = document as Written
   const config: AnchorConfig = {
     ...read,
@@ -191,6 +174,12 @@ export function readConfig(document: unknown): ReadConfig {
   }
   const names = [...config.time_stamps, ...config.stores, ...config.collectors].map(({ name: one }) => one)
   const faults = names.filter((one, index) => names.indexOf(one) !== index).map((one) => `\`${one}\` names two targets`)
+  for (const [index, { url, trust_file, authorization }] of config.time_stamps.entries()) {
+    if (!isInTheClear.test(url)) continue
+    if (trust_file === undefined)
+      faults.push(`time_stamps[${index}].trust_file: is missing: over plain HTTP anybody on the way can answer`)
+    if (authorization) faults.push(`time_stamps[${index}].url: must be https, or the authorization goes in the clear`)
+  }
   if (names.length === 0) faults.push('there is nothing to anchor to: name time_stamps, stores or collectors')
   return faults.length === 0 ? { ok: true, config } : { ok: false, faults }
 }
@@ -199,41 +188,6 @@ type Written = Omit<AnchorConfig, 'stores'> & { readonly stores: readonly Omit<S
 
 /** What `<member>_env` or `<member>_file` names, under the member's own name. */
 function sourceOf(written: object, member: string): { readonly [name: string]: SecretSource } {
-  const members = written as Readonly<Record<string, unknown>>
-  const [env, file] = [members[`${member}_env`], members[`${member}_file`]]
-  if (typeof env === 'string') return { [member]: { env } }
-  return typeof file === 'string' ? { [member]: { file } } : {}
-}
-
-/** What Ajv found, in the words of the file. Values are not repeated: one may be a secret in the wrong place. */
-function faultOf({ instancePath, keyword, params, parentSchema, message }: ErrorObject): string[] {
-  const path = instancePath
-    .slice(1)
-    .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
-    .replaceAll('/', '.')
-  const within = (member: unknown): string => (path === '' ? String(member) : `${path}.${String(member)}`)
-  const { description } = (parentSchema ?? {}) as { readonly description?: string }
-  const said = params as Readonly<Record<string, unknown>>
-  switch (keyword) {
-    case 'required':
-      // The two arms of a secret are reported by what holds them.
-      return /_(env|file)$/.test(String(said.missingProperty)) ? [] : [`${within(said.missingProperty)}: is missing`]
-    case 'additionalProperties':
-      return [`${within(said.additionalProperty)}: there is no such field`]
-    default:
-      return [`${path === '' ? 'the file' : path}: ${description ?? message ?? 'is wrong'}`]
-  }
-}
-
-/**
- * Reads a secret anew: files are replaced while the process runs.
- *
- * @throws Error where there is none, naming where it should be
- */
-export function readSecret(source: SecretSource): string {
-  const where = 'env' in source ? `the environment variable ${source.env}` : source.file
-  const read = ('env' in source ? process.env[source.env] : readFileSync(source.file, 'utf8'))?.trim() ?? ''
-  if (read === '') throw new Error(`${where} is empty: put the secret there`)
-  if (/[^\x20-\x7e]/.test(read)) throw new Error(`${where} has something else than printable ASCII in it`)
-  return read
+  const source = secretSource(written, member)
+  return source ? { [member]: source } : {}
 }

@@ -1,9 +1,9 @@
 /** A trail as it grows: the newest checkpoint of each log, and the certificate of the key that signed it. */
-import { open, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { readCheckpoint } from '../../lib/audit/checkpoint.ts'
 import { openNote, readVerifierKey } from '../../lib/audit/signed-note.ts'
-import { lastLine, type LogFiles, listLogs } from '../audit-sink/trail-files.ts'
+import { lastLine, type LogFiles, listLogs, readLines } from '../audit-sink/trail-files.ts'
 
 /** @property time when it was signed, by the node's clock */
 export interface SeenCheckpoint {
@@ -55,10 +55,7 @@ export class TrailFollower {
    * @param seen is told of each checkpoint, in order, once
    * @throws TrailWentBack where the trail is shorter than it was
    */
-  async look(
-    isWanted: (log: string) => boolean,
-    seen: (log: string, checkpoint: SeenCheckpoint) => void,
-  ): Promise<FollowedLog[]> {
+  look(isWanted: (log: string) => boolean, seen: (log: string, checkpoint: SeenCheckpoint) => void): FollowedLog[] {
     const all = listLogs(this.#directory)
     const newest = all.at(-1)
     if ((newest?.key ?? '') < this.#highest) throw new TrailWentBack(`log ${this.#highest} is gone`)
@@ -66,23 +63,24 @@ export class TrailFollower {
     const followed: FollowedLog[] = []
     for (const files of all) {
       if (files !== newest && !this.#logs.has(files.key) && !isWanted(files.key)) continue
-      followed.push(await this.#follow(files, files !== newest, seen))
+      followed.push(this.#follow(files, files !== newest, seen))
     }
     for (const key of this.#logs.keys()) if (!all.some((log) => log.key === key)) this.#logs.delete(key)
     return followed
   }
 
   /** The certificate of the key that signed a checkpoint, and the node's name. Undefined where the trail has none. */
-  async certificateOf(log: string, note: string): Promise<{ certificate: string; node: string } | undefined> {
+  certificateOf(log: string, note: string): { certificate: string; node: string } | undefined {
     const following = this.#logs.get(log)
     const files = listLogs(this.#directory).find(({ key }) => key === log)
     if (!following || !files) return undefined
     for (const file of files.segments) {
-      for await (const { text, end } of linesFrom(join(this.#directory, file), following.keysRead.get(file) ?? 0)) {
-        following.keysRead.set(file, end)
+      for (const read of readLines(this.#directory, file, following.keysRead.get(file))) {
+        if ('torn' in read) break
+        following.keysRead.set(file, read.end)
         // Canonical JSON has one spelling of it.
-        if (!text.includes('"type":"key"')) continue
-        const { type, key, certificate, node } = recordOf(text)
+        if (!read.line.includes('"type":"key"')) continue
+        const { type, key, certificate, node } = recordOf(read.line)
         if (type === 'key' && typeof key === 'string' && typeof certificate === 'string' && typeof node === 'string')
           following.keys.push({ key, certificate, node })
       }
@@ -90,11 +88,11 @@ export class TrailFollower {
     return following.keys.findLast(({ key }) => isSignedBy(note, key))
   }
 
-  async #follow(
+  #follow(
     { key, segments, checkpoints }: LogFiles,
     isPast: boolean,
     seen: (log: string, checkpoint: SeenCheckpoint) => void,
-  ): Promise<FollowedLog> {
+  ): FollowedLog {
     const known = this.#logs.get(key)
     const following = known ?? {
       checkpointsRead: 0,
@@ -104,14 +102,14 @@ export class TrailFollower {
       keys: [],
     }
     if (!known) this.#logs.set(key, following)
-    const path = checkpoints === undefined ? undefined : join(this.#directory, checkpoints)
-    const size = path === undefined ? 0 : (await stat(path)).size
+    const size = checkpoints === undefined ? 0 : statSync(join(this.#directory, checkpoints)).size
     if (size < following.checkpointsRead) throw new TrailWentBack(`checkpoints of log ${key} are gone`)
     let isNew = false
-    if (path !== undefined && size > following.checkpointsRead) {
-      for await (const { text, end } of linesFrom(path, following.checkpointsRead)) {
-        following.checkpointsRead = end
-        const checkpoint = checkpointOf(text)
+    if (checkpoints !== undefined && size > following.checkpointsRead) {
+      for (const read of readLines(this.#directory, checkpoints, following.checkpointsRead)) {
+        if ('torn' in read) break
+        following.checkpointsRead = read.end
+        const checkpoint = checkpointOf(read.line)
         if (!checkpoint) continue
         following.newest = checkpoint
         isNew = true
@@ -146,32 +144,5 @@ function isSignedBy(note: string, key: string): boolean {
     return openNote(note, [readVerifierKey(key)]).ok
   } catch {
     return false
-  }
-}
-
-const chunkBytes = 256 * 1024
-
-/** Whole lines from a place on. @returns each with where it ends, its line feed included */
-async function* linesFrom(
-  path: string,
-  begin: number,
-): AsyncGenerator<{ readonly text: string; readonly end: number }> {
-  const file = await open(path, 'r')
-  try {
-    let rest: Buffer = Buffer.alloc(0)
-    for (let at = begin; ;) {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, at + rest.length)
-      if (bytesRead === 0) return
-      const data = Buffer.concat([rest, buffer.subarray(0, bytesRead)])
-      let from = 0
-      for (let end = data.indexOf(0x0a); end !== -1; end = data.indexOf(0x0a, from)) {
-        yield { text: data.toString('utf8', from, end), end: at + end + 1 }
-        from = end + 1
-      }
-      at += from
-      rest = data.subarray(from)
-    }
-  } finally {
-    await file.close()
   }
 }

@@ -1,7 +1,7 @@
 /** The loop of `kmcp audit anchor`: one process for one directory. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lockDirectory } from '../audit-sink/directory-lock.ts'
 import { systemClock } from '../clock.ts'
+import { takeLock } from '../process-lock.ts'
 import { Anchorer } from './anchorer.ts'
 import type { AnchorConfig } from './config.ts'
 import { targetsOf } from './targets.ts'
@@ -13,13 +13,15 @@ type Log = (level: 'info' | 'warn' | 'error', message: string) => void
  *
  * @param once gives everything that is not anchored, and ends
  * @returns whether at its end everything was anchored
- * @throws Error where another process anchors this directory already
+ * @throws Error where another process anchors this directory, already or since a moment ago
  */
 export async function runAnchors(config: AnchorConfig, once: boolean, stop: AbortSignal, log: Log): Promise<boolean> {
-  const lock = await lockDirectory(config.directory, { purpose: 'anchor', holder: 'process that anchors' })
+  const lock = await takeLock(config.directory, 'anchors.sock')
+  if (!lock) throw new Error(`another process anchors ${config.directory}: one is enough`)
   try {
     const anchorer = new Anchorer(config, targetsOf(config), systemClock, log)
     while (!once && !stop.aborted) {
+      if (!(await lock.isHeld())) throw new Error(`another process has taken over to anchor ${config.directory}`)
       try {
         await anchorer.round()
       } catch (error) {
@@ -31,6 +33,6 @@ export async function runAnchors(config: AnchorConfig, once: boolean, stop: Abor
     anchorer.close()
     return isAll
   } finally {
-    lock.release()
+    await lock.release()
   }
 }

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs'
 import { type Anchor, type AnchorKind, imprintOf, stampedBytes } from '../../lib/audit/anchor.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
-import { signRequest } from '../aws-sigv4.ts'
+import { signRequest, versionOf } from '../aws-sigv4.ts'
+import { type Answer, HttpClient, isWebPage } from '../http-client.ts'
+import { Secrets } from '../secrets.ts'
 import type { AnchorConfig, CollectorConfig, StoreConfig, TimeStampConfig } from './config.ts'
-import { readSecret } from './config.ts'
-import { send } from './http-client.ts'
 import { timeStampRequest } from './time-stamp.ts'
 import { judgeTimeStamp, readCertificates } from './verify-time-stamp.ts'
 
@@ -29,17 +29,33 @@ export interface Target {
 }
 
 export function targetsOf(config: AnchorConfig): Target[] {
+  const secrets = new Secrets()
   return [
-    ...config.time_stamps.map(timeStampTarget),
-    ...config.stores.map(storeTarget),
-    ...config.collectors.map(collectorTarget),
-  ]
+    ...config.time_stamps.map((one) => timeStampTarget(one, secrets)),
+    ...config.stores.map((one) => storeTarget(one, secrets)),
+    ...config.collectors.map((one) => collectorTarget(one, secrets)),
+  ].map((target) => ({
+    ...target,
+    give: (...what) =>
+      target.give(...what).catch((error: unknown) => {
+        // What comes from outside may have in it what was sent there.
+        throw new Error(secrets.hide(error instanceof Error ? error.message : String(error)), { cause: error })
+      }),
+  }))
 }
 
-const limitsOf = ({ timeout_ms, ca_file }: { timeout_ms: number; ca_file?: string }) => ({
-  timeoutMs: timeout_ms,
-  caFile: ca_file,
-})
+/** Each over a connection of its own: there is a minute or more between two. */
+async function send(
+  { timeout_ms, ca_file }: { readonly timeout_ms: number; readonly ca_file?: string },
+  ...[method, url, headers, body]: Parameters<HttpClient['request']>
+): Promise<Answer> {
+  const client = new HttpClient(url, timeout_ms, ca_file)
+  try {
+    return await client.request(method, url, headers, body)
+  } finally {
+    client.close()
+  }
+}
 
 /** What a store or collector is given: one line of JSON. */
 const copyOf = (
@@ -61,7 +77,7 @@ const copyOf = (
     })}\n`,
   )
 
-function timeStampTarget(config: TimeStampConfig): Target {
+function timeStampTarget(config: TimeStampConfig, secrets: Secrets): Target {
   return {
     kind: 'timestamp',
     name: config.name,
@@ -77,13 +93,16 @@ function timeStampTarget(config: TimeStampConfig): Target {
       const headers = {
         'content-type': 'application/timestamp-query',
         accept: 'application/timestamp-reply',
-        ...(config.authorization ? { authorization: readSecret(config.authorization) } : {}),
+        ...(config.authorization ? { authorization: secrets.read(config.authorization) } : {}),
       }
       const request = timeStampRequest(imprintOf(note), nonce, config.policy)
-      const answer = await send('POST', new URL(config.url), headers, request, limitsOf(config))
+      const answer = await send(config, 'POST', config.url, headers, request)
       if (answer.status !== 200) throw new Error(`the authority answered ${answer.status}`)
       const judged = await judgeTimeStamp(answer.body, stampedBytes(note), nonce.toString('hex'), roots)
       if ('because' in judged) throw new Error(judged.because)
+      // RFC 3161 2.4.1: the policy that was asked for, or none.
+      if (config.policy !== undefined && judged.policy !== config.policy)
+        throw new Error(`the time stamp was made under policy ${judged.policy}, and not under ${config.policy}`)
       return {
         response: answer.body.toString('base64'),
         nonce: nonce.toString('hex'),
@@ -96,7 +115,7 @@ function timeStampTarget(config: TimeStampConfig): Target {
 
 const dayMs = 86_400_000
 
-function storeTarget(config: StoreConfig): Target {
+function storeTarget(config: StoreConfig, secrets: Secrets): Target {
   const { bucket, region } = config
   const endpoint = (config.endpoint ?? `https://s3.${region}.amazonaws.com`).replace(/\/+$/, '')
   return {
@@ -125,23 +144,24 @@ function storeTarget(config: StoreConfig): Target {
         },
         {
           accessKeyId: config.access_key_id,
-          secretAccessKey: readSecret(config.secret_access_key),
-          ...(config.session_token ? { sessionToken: readSecret(config.session_token) } : {}),
+          secretAccessKey: secrets.read(config.secret_access_key),
+          ...(config.session_token ? { sessionToken: secrets.read(config.session_token) } : {}),
         },
         { region, service: 's3' },
         nowMs,
       )
-      const answer = await send('PUT', url, headers, body, limitsOf(config))
-      // Its name is its digest: what is there already is this very object.
-      if (answer.status !== 200 && answer.status !== 412) {
+      const answer = await send(config, 'PUT', url.href, headers, body)
+      if (answer.status !== 200) {
         const code = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(answer.body.toString('utf8'))?.[1]
         throw new Error(`the store answered ${answer.status}${code === undefined ? '' : ` ${code}`}`)
       }
-      const version = answer.headers['x-amz-version-id']
+      // Object Lock is for versions: what was kept without one was kept without a lock.
+      const version = versionOf(answer)
+      if (version === undefined) throw new Error('the store kept it without a version, so without a lock')
       return {
         bucket,
         key,
-        version_id: typeof version === 'string' ? version : null,
+        version_id: version,
         retain_until: retainUntil,
         sha256: bodySha256,
       }
@@ -155,7 +175,7 @@ function objectKey(prefix: string, { node, log, size }: Anchored, sha256: string
   return `${prefix}${safeNode}/${log}/${String(size).padStart(12, '0')}-${sha256}.jsonl`
 }
 
-function collectorTarget(config: CollectorConfig): Target {
+function collectorTarget(config: CollectorConfig, secrets: Secrets): Target {
   return {
     kind: 'collector',
     name: config.name,
@@ -163,12 +183,16 @@ function collectorTarget(config: CollectorConfig): Target {
     async give(checkpoint, stamps, nowMs) {
       const headers = {
         'content-type': 'application/json',
-        ...(config.token ? { authorization: `${config.token_prefix}${readSecret(config.token)}` } : {}),
+        ...(config.token ? { authorization: `${config.token_prefix}${secrets.read(config.token)}` } : {}),
       }
       const body = copyOf(config.name, checkpoint, stamps, nowMs)
-      const { status } = await send('POST', new URL(config.url), headers, body, limitsOf(config))
+      const answer = await send(config, 'POST', config.url, headers, body)
+      const { status } = answer
       if (status < 200 || status > 299) throw new Error(`the collector answered ${status}`)
-      return { url: config.url, http_status: status }
+      if (isWebPage(answer)) throw new Error(`a web page came back, with status ${status}: no collector answered`)
+      const { origin, pathname } = new URL(config.url)
+      // Without its query: there may be a secret in it, and auditors get this line.
+      return { url: `${origin}${pathname}`, http_status: status }
     },
   }
 }

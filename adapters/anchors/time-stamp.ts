@@ -46,6 +46,7 @@ const bufferOf = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffe
 /**
  * What an authority signed.
  *
+ * @property policy      object identifier of the policy it was made under
  * @property imprint     of what was stamped; undefined where it is no SHA-256
  * @property nonce       in hex without leading zeros
  * @property content     the DER of TSTInfo, over which the message digest goes
@@ -54,6 +55,7 @@ const bufferOf = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffe
 export interface TimeStamp {
   readonly genTime: Date
   readonly serial: string
+  readonly policy: string
   readonly imprint: Buffer | undefined
   readonly nonce: string | undefined
   readonly content: Buffer
@@ -98,6 +100,7 @@ function read(response: Uint8Array): TimeStamp | string {
   return {
     genTime: info.genTime,
     serial: hexOf(info.serialNumber),
+    policy: info.policy,
     imprint: hashAlgorithm.algorithmId === sha256Oid ? Buffer.from(hashedMessage.valueBlock.valueHexView) : undefined,
     nonce: info.nonce === undefined ? undefined : hexOf(info.nonce),
     content,

@@ -1,7 +1,15 @@
 /** Is a time stamp one of this document, by an authority one trusts? RFC 3161 2.4.2, RFC 5652 5.4, RFC 5816. */
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 import { fromBER, type ObjectIdentifier, type OctetString, Sequence } from 'asn1js'
-import { BasicConstraints, Certificate, ExtKeyUsage, IssuerAndSerialNumber, type SignerInfo } from 'pkijs'
+import {
+  type AlgorithmIdentifier,
+  BasicConstraints,
+  Certificate,
+  ExtKeyUsage,
+  IssuerAndSerialNumber,
+  RSASSAPSSParams,
+  type SignerInfo,
+} from 'pkijs'
 import { readTimeStamp, type TimeStamp, trimHex } from './time-stamp.ts'
 
 /**
@@ -11,7 +19,7 @@ import { readTimeStamp, type TimeStamp, trimHex } from './time-stamp.ts'
  * - `forged`: it says what is not so
  */
 export type JudgedStamp =
-  | { readonly is: 'good' | 'unproven'; readonly genTime: Date; readonly authority: string }
+  | { readonly is: 'good' | 'unproven'; readonly genTime: Date; readonly authority: string; readonly policy: string }
   | { readonly is: 'unusable' | 'forged'; readonly because: string }
 
 /**
@@ -51,8 +59,34 @@ const digests: Readonly<Record<string, string>> = {
   '2.16.840.1.101.3.4.2.2': 'sha384',
   '2.16.840.1.101.3.4.2.3': 'sha512',
 }
-/** Signature algorithms with SHA-1 or worse. */
-const weak: readonly string[] = ['1.2.840.113549.1.1.4', '1.2.840.113549.1.1.5', '1.2.840.10045.4.1']
+/** RSA and ECDSA with SHA-256, 384 and 512; Ed25519, Ed448 (RFC 4055, 5758, 8410). */
+const safeSignatures: readonly string[] = [
+  ...['11', '12', '13'].map((last) => `1.2.840.113549.1.1.${last}`),
+  ...['2', '3', '4'].map((last) => `1.2.840.10045.4.3.${last}`),
+  ...['112', '113'].map((last) => `1.3.101.${last}`),
+]
+const rsaOid = '1.2.840.113549.1.1.1'
+const pssOid = '1.2.840.113549.1.1.10'
+
+/** Is it a signature over a digest that is safe? PSS names its own, and means SHA-1 where it names none (RFC 4055 3.1). */
+function isSafe({ algorithmId, algorithmParams }: AlgorithmIdentifier): boolean {
+  if (algorithmId !== pssOid) return safeSignatures.includes(algorithmId)
+  const params = algorithmParams instanceof Sequence ? new RSASSAPSSParams({ schema: algorithmParams }) : undefined
+  return params !== undefined && digests[params.hashAlgorithm.algorithmId] !== undefined
+}
+
+/** 2,048 bits of RSA, 256 of a curve: less can be computed by those with time. */
+function isLongEnough(
+  { asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject,
+  spki: Certificate,
+): boolean {
+  if (type === 'rsa' || type === 'rsa-pss') return (details?.modulusLength ?? 0) >= 2048
+  if (type !== 'ec') return type === 'ed25519' || type === 'ed448'
+  const point = spki.subjectPublicKeyInfo.subjectPublicKey.valueBlock.valueHexView
+  // Both coordinates after a 4 (SEC 1, 2.3.3), or one of them.
+  return (point.length - 1) / (point[0] === 4 ? 2 : 1) >= 32
+}
+
 const contentTypeOid = '1.2.840.113549.1.9.3'
 const messageDigestOid = '1.2.840.113549.1.9.4'
 const tstInfoOid = '1.2.840.113549.1.9.16.1.4'
@@ -62,13 +96,14 @@ async function judgeSignature(
   document: Buffer,
   roots: readonly X509Certificate[] | undefined,
 ): Promise<JudgedStamp> {
-  const { signed, content, genTime, certificates } = stamp
+  const { signed, content, genTime, policy, certificates } = stamp
   const [info, ...more] = signed.signerInfos
   if (!info || more.length > 0) return unusable('a time stamp has one signature')
   const signer = signerOf(info, certificates)
   if (!signer) return unusable('the authority’s certificate did not come with it')
   const digest = digests[info.digestAlgorithm.algorithmId]
-  if (digest === undefined || weak.includes(info.signatureAlgorithm.algorithmId))
+  // Plain RSA takes the digest that is named beside it.
+  if (digest === undefined || !(info.signatureAlgorithm.algorithmId === rsaOid || isSafe(info.signatureAlgorithm)))
     return unusable('the time stamp is signed with a digest that is not safe any more, or not known')
   const contentType = attribute(info, contentTypeOid) as ObjectIdentifier | undefined
   const messageDigest = attribute(info, messageDigestOid) as OctetString | undefined
@@ -91,14 +126,14 @@ async function judgeSignature(
   const purpose = purposeFault(signer.parsed)
   if (purpose !== undefined) return unusable(purpose)
   const authority = signer.x509.subject.replaceAll('\n', ', ')
-  if (roots === undefined) return { is: 'unproven', genTime, authority }
+  if (roots === undefined) return { is: 'unproven', genTime, authority, policy }
   const fault = pathFault(
     signer.x509,
     certificates.map(({ x509 }) => x509),
     roots,
     genTime,
   )
-  return fault === undefined ? { is: 'good', genTime, authority } : unusable(fault)
+  return fault === undefined ? { is: 'good', genTime, authority, policy } : unusable(fault)
 }
 
 type SentCertificate = TimeStamp['certificates'][number]
@@ -197,7 +232,12 @@ function faultOn(path: readonly X509Certificate[], at: Date): string | undefined
     const called = above === 0 ? 'the authority’s certificate' : 'a certificate above the authority’s'
     if (at < certificate.validFromDate) return `${called} was not valid yet at ${at.toISOString()}`
     if (at > certificate.validToDate) return `${called} had expired at ${at.toISOString()}`
-    const extensions = extensionsOf(certificate)
+    const parsed = parseCertificate(certificate.raw)
+    if (!isLongEnough(certificate.publicKey, parsed)) return `${called} has a key that is too short to be safe`
+    // The last one is trusted for itself, and not for who signed it.
+    if (above < path.length - 1 && !isSafe(parsed.signatureAlgorithm))
+      return `${called} is signed with a digest that is not safe any more, or not known`
+    const extensions: readonly { extnID: string; critical: boolean; parsedValue?: unknown }[] = parsed.extensions ?? []
     if (extensions.some(({ extnID, critical }) => critical && !understood.has(extnID)))
       return `${called} has a critical extension that is not understood`
     if (above === 0) continue
@@ -216,11 +256,6 @@ function faultOn(path: readonly X509Certificate[], at: Date): string | undefined
   }
   return undefined
 }
-
-const extensionsOf = (
-  certificate: X509Certificate,
-): readonly { extnID: string; critical: boolean; parsedValue?: unknown }[] =>
-  parseCertificate(certificate.raw).extensions ?? []
 
 function parseCertificate(der: Buffer): Certificate {
   const { result } = fromBER(new Uint8Array(der).buffer)

@@ -3,7 +3,6 @@ import { statSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 
 const answerWithinMs = 100
-const trailLock = { purpose: 'audit', holder: 'plugin server' }
 
 export interface DirectoryLock {
   release(): void
@@ -16,21 +15,17 @@ export interface DirectoryLock {
  * however it went. It is seen within one network namespace: two containers that share a volume are not kept apart by it,
  * and `kmcp audit verify` shows that they were not. Elsewhere than on Linux, where no Kong runs, nothing is locked.
  *
- * @param what what it is taken for, and who takes it: locks for two things do not meet
  * @throws Error where another process has it; says which
  */
-export async function lockDirectory(
-  directory: string,
-  { purpose, holder }: { readonly purpose: string; readonly holder: string } = trailLock,
-): Promise<DirectoryLock> {
+export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   if (process.platform !== 'linux') return { release: () => undefined }
   // Named by what the directory is, not by one of the paths that lead to it.
   const { dev, ino } = statSync(directory)
-  const name = `\0kmcp-${purpose}-${dev}-${ino}`
+  const name = `\0kmcp-audit-${dev}-${ino}`
   const server = await listen(name)
   if (server) return { release: () => server.close() }
   const pid = await ask(name)
-  throw new Error(`another ${holder} writes to ${directory} (pid ${pid}): each needs a directory of its own`)
+  throw new Error(`another plugin server writes to ${directory} (pid ${pid}): each needs a directory of its own`)
 }
 
 function listen(path: string): Promise<Server | undefined> {

@@ -1,6 +1,6 @@
 /** The node's own key: certifies the keys that sign its logs. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeKeyName } from '../../lib/audit/checkpoint.ts'
 import { type NoteSigner, verifierKey } from '../../lib/audit/signed-note.ts'
@@ -71,7 +71,20 @@ function writeToDisk(path: string, text: string, flag: 'w' | 'wx'): void {
   }
 }
 
-/** @returns undefined where it has been destroyed */
-export function readSaltKey(path: string): Buffer | undefined {
-  return existsSync(path) ? Buffer.from(readFileSync(path, 'utf8').trim(), 'hex') : undefined
+/** What a log's start record says of its salt key: SHA-256 in hex. It gives nothing away: the key is random. */
+export const saltDigest = (key: Buffer): string => createHash('sha256').update(key).digest('hex')
+
+/**
+ * The key that salts a log's commitments.
+ *
+ * @param expected its digest, as the log's start record has it; undefined takes any, for logs that have none
+ * @returns undefined where it has been destroyed, a reason where the file is not that key
+ */
+export function readSaltKey(path: string, expected: string | undefined): Buffer | string | undefined {
+  if (!existsSync(path)) return undefined
+  const status = statSync(path)
+  const text = status.isFile() && status.size <= 100 ? readFileSync(path, 'utf8') : ''
+  if (!/^[0-9a-f]{64}\n?$/.test(text)) return 'it is no salt key'
+  const key = Buffer.from(text.trim(), 'hex')
+  return expected === undefined || saltDigest(key) === expected ? key : 'it is not the key this log was begun with'
 }

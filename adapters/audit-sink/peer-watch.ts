@@ -12,6 +12,13 @@ type Log = (level: 'warn' | 'error', message: string) => void
 
 const watchMs = 10_000
 
+/** A log that has begun: where the one before it ends, and the node's verifier key. */
+interface Begun {
+  readonly boot: string | null
+  readonly seq: number
+  readonly nodeKey: string
+}
+
 export class PeerWatch {
   readonly #trail: Trail
   readonly #heads: TrailHeads
@@ -20,6 +27,7 @@ export class PeerWatch {
   readonly #seen = new Map<string, string>()
   readonly #timer: NodeJS.Timeout
   #isAway = false
+  #begun: Begun | undefined
   #publishing: Promise<void> | undefined
 
   /** @param node what this node is called. @param everyMs how often the others are looked at, default 10,000 */
@@ -30,13 +38,18 @@ export class PeerWatch {
     this.#log = log
     this.#timer = setInterval(() => void this.look(), everyMs).unref()
     trail.onCheckpoint = (head) => this.#publish(head)
-    trail.onStart = (own) => this.#compare(own)
+    trail.onStart = (begun) => {
+      this.#begun = begun
+      this.#publish()
+    }
   }
 
   /** Writes down the head of each other node that has changed since it was last seen. */
   async look(): Promise<void> {
     try {
-      for (const [node, { note, certificate }] of await this.#heads.all()) {
+      const heads = await this.#heads.all()
+      for (const node of this.#seen.keys()) if (!heads.has(node)) this.#seen.delete(node)
+      for (const [node, { note, certificate }] of heads) {
         if (node === this.#node || this.#seen.get(node) === note) continue
         await this.#trail.append({ type: 'peer_head', of: node, note, certificate })
         this.#seen.set(node, note)
@@ -52,43 +65,47 @@ export class PeerWatch {
   }
 
   /** One at a time: a head that could not be told is overtaken by the next. */
-  #publish(head: TrailHead): void {
-    this.#publishing ??= this.#heads
-      .publish(this.#node, head)
+  #publish(head?: TrailHead): void {
+    this.#publishing ??= this.#compare()
+      .then(() => (head ? this.#heads.publish(this.#node, head) : undefined))
       .catch((error: unknown) => this.#away(error))
       .finally(() => (this.#publishing = undefined))
   }
 
+  /** What this node told the others before it began this log is read before anything else is told in its place. */
+  async #compare(): Promise<void> {
+    const begun = this.#begun
+    if (!begun) return
+    const told = (await this.#heads.all()).get(this.#node)
+    if (told) await this.#judge(told, begun)
+    this.#begun = undefined
+  }
+
   /**
-   * Is what this node last told the others still there? Where it is not, the directory was put back to an earlier state: the
-   * new log says so.
+   * Is what this node last told the others still there? Where it is not, the directory was put back to an earlier state, or
+   * emptied: the new log says so.
    */
-  async #compare({ boot, seq, nodeKey }: { boot: string | null; seq: number; nodeKey: string }): Promise<void> {
-    try {
-      const told = (await this.#heads.all()).get(this.#node)
-      const epoch = told && readCertificate(told.certificate, [readVerifierKey(nodeKey)])
-      // What this node's own key did not sign says nothing of this node.
-      if (!epoch || typeof epoch === 'string') return
-      const opened = openNote(told.note, [readVerifierKey(epoch.key)])
-      const head = opened.ok ? readCheckpoint(opened.text) : undefined
-      if (!head) return
-      if (boot !== null && head.origin === originOf(this.#node, boot) && head.size <= seq) return
-      // The last start may not have told anybody of itself: then what was told is of an earlier one.
-      if (await isThere(this.#trail.directory, head)) return
-      const { origin, size } = head
-      await this.#trail.append({
-        type: 'fault',
-        what: 'rollback',
-        because: `${origin} has had ${size} records`,
-        ...told,
-      })
-      this.#log(
-        'error',
-        `the trail of ${this.#node} was put back to an earlier state: ${origin} has had ${size} records`,
-      )
-    } catch (error) {
-      this.#away(error)
+  async #judge(told: TrailHead, { boot, seq, nodeKey }: Begun): Promise<void> {
+    const epoch = readCertificate(told.certificate, [readVerifierKey(nodeKey)])
+    const opened = typeof epoch === 'string' ? undefined : openNote(told.note, [readVerifierKey(epoch.key)])
+    const head = opened?.ok ? readCheckpoint(opened.text) : undefined
+    if (!head) {
+      // Another key, of a directory that is gone, or nobody's: whoever verifies with that key will know.
+      await this.#trail.append({ type: 'peer_head', of: this.#node, ...told })
+      this.#log('warn', `somebody else’s key has told of a trail of ${this.#node}: was its directory replaced?`)
+      return
     }
+    if (boot !== null && head.origin === originOf(this.#node, boot) && head.size <= seq) return
+    // The last start may not have told anybody of itself: then what was told is of an earlier one.
+    if (await isThere(this.#trail.directory, head)) return
+    const { origin, size } = head
+    await this.#trail.append({
+      type: 'fault',
+      what: 'rollback',
+      because: `${origin} has had ${size} records`,
+      ...told,
+    })
+    this.#log('error', `the trail of ${this.#node} was put back to an earlier state: ${origin} has had ${size} records`)
   }
 
   #away(error: unknown): void {

@@ -52,8 +52,12 @@ export function nextKey(directory: string, boot: string): string {
   return `${String(ordinal).padStart(8, '0')}-${boot.slice(0, 8)}`
 }
 
-/** @property line a whole line without its line feed, as text. @property torn what stands after the last line feed */
-export type TrailRead = { readonly line: string } | { readonly torn: Buffer }
+/**
+ * @property line a whole line without its line feed, as text
+ * @property end  byte of the file behind it and its line feed
+ * @property torn what stands after the last line feed
+ */
+export type TrailRead = { readonly line: string; readonly end: number } | { readonly torn: Buffer }
 
 const chunkBytes = 256 * 1024
 /** No line of ours is as long; what has no line feed by then is read as a line of its own, and is no record. */
@@ -64,24 +68,30 @@ const maxReadLine = 1024 * 1024
  *
  * A line that is no UTF-8 has one U+FFFD more at its end, so that it is no record: a record may have U+FFFD in it, and must
  * not look the same when bytes that are none stand in its place.
+ *
+ * @param begin byte at which a line begins
  */
-export function* readLines(directory: string, file: string): Generator<TrailRead> {
+export function* readLines(directory: string, file: string, begin = 0): Generator<TrailRead> {
   const descriptor = openFile(join(directory, file))
   try {
     let rest: Buffer = Buffer.alloc(0)
+    // Where `rest` begins.
+    let at = begin
     for (;;) {
       const chunk = Buffer.allocUnsafe(chunkBytes)
-      const length = readSync(descriptor, chunk, 0, chunkBytes, null)
+      const length = readSync(descriptor, chunk, 0, chunkBytes, at + rest.length)
       if (length === 0) break
       const data = rest.length === 0 ? chunk.subarray(0, length) : Buffer.concat([rest, chunk.subarray(0, length)])
       let from = 0
       for (let end = data.indexOf(0x0a); end !== -1; end = data.indexOf(0x0a, from)) {
-        yield { line: textOf(data.subarray(from, end)) }
+        yield { line: textOf(data.subarray(from, end)), end: at + end + 1 }
         from = end + 1
       }
       rest = data.subarray(from)
+      at += from
       if (rest.length > maxReadLine) {
-        yield { line: textOf(rest) }
+        at += rest.length
+        yield { line: textOf(rest), end: at }
         rest = Buffer.alloc(0)
       }
     }
@@ -101,7 +111,11 @@ function openFile(path: string): number {
 
 const textOf = (bytes: Buffer): string => bytes.toString('utf8') + (isUtf8(bytes) ? '' : '\ufffd')
 
-/** The last whole line of a file, and what stands after it. Reads from the end. */
+/**
+ * The last whole line of a file, and what stands after it. Reads from the end, and not without end.
+ *
+ * @throws Error where more stands there than a line and the beginning of another can have
+ */
 export function lastLine(
   directory: string,
   file: string,
@@ -115,7 +129,12 @@ export function lastLine(
       const read = tail.subarray(0, readSync(descriptor, tail, 0, tail.length, from))
       const end = read.lastIndexOf(0x0a)
       const begin = end <= 0 ? -1 : read.lastIndexOf(0x0a, end - 1)
-      if (from > 0 && (end === -1 || begin === -1)) continue
+      if (from > 0 && (end === -1 || begin === -1)) {
+        if (length < 2 * maxReadLine) continue
+        throw new Error(
+          `${join(directory, file)} has ${size} bytes, and no whole line in the last ${length}: nothing of ours was written there. Keep a copy of the directory for whoever looks into it, and cut the file after its last line, or begin a new directory`,
+        )
+      }
       return { line: end === -1 ? undefined : textOf(read.subarray(begin + 1, end)), torn: read.subarray(end + 1) }
     }
   } finally {

@@ -11,7 +11,7 @@ import { type NoteSigner, signNote, verifierKey } from '../../lib/audit/signed-n
 import { type Clock, newId } from '../clock.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { LineFile } from './line-file.ts'
-import { makeSaltKey, nodeSigner } from './node-key.ts'
+import { makeSaltKey, nodeSigner, saltDigest } from './node-key.ts'
 import { OpenAdmissions } from './open-admissions.ts'
 import { checkpointsFile, lastLine, listLogs, nextKey, saltFile, segmentFile } from './trail-files.ts'
 
@@ -54,12 +54,14 @@ const maxSegments = 999_999
 const patienceMs = 250
 /** A disk that has not taken anything for so long is taken for broken, also where nobody waits for it. */
 const stalledMs = 5_000
+/** A disk that fails again and again is asked again so often: each time takes a new segment. */
+const renewMs = 1_000
 
 /**
  * What there is while the trail is open.
  *
  * @property sealed   the last checkpoint's size
- * @property renewals how often a new segment has begun because of the disk
+ * @property renewals how often a new segment has begun because of the disk, the last time at `renewedMono`
  */
 interface OpenLog {
   readonly lock: DirectoryLock
@@ -85,6 +87,7 @@ interface OpenLog {
   syncBegunMono: number | undefined
   areCheckpointsOnDisk: boolean
   renewals: number
+  renewedMono: number
 }
 
 /**
@@ -98,8 +101,8 @@ export class Trail {
   readonly directory: string
   /** Is told of each checkpoint. */
   onCheckpoint: ((head: { readonly note: string; readonly certificate: string }) => void) | undefined
-  /** Is told of the log before, when a log has begun and there was one. */
-  onStart: ((previous: { boot: string | null; seq: number; nodeKey: string }) => Promise<void>) | undefined
+  /** Is told when a log has begun, and of the end of the log before; its number is 0 where there is none. */
+  onStart: ((previous: { boot: string | null; seq: number; nodeKey: string }) => void) | undefined
   readonly #settings: TrailSettings
   readonly #clock: Clock
   readonly #log: Log
@@ -215,11 +218,14 @@ export class Trail {
       // hide the log before it from the next start.
       const file = new LineFile(`${path}${unfinished}`)
       begun.push(file)
+      salt = join(this.directory, saltFile(key))
+      const saltKey = makeSaltKey(salt)
       const start = {
         type: 'start',
         pid: process.pid,
         node_key: verifierKey(node.name, node.privateKey),
         durability: this.#settings.durability ?? 'os',
+        salt_sha256: saltDigest(saltKey),
         previous: previous ?? null,
       }
       const [nowMs, monoMs] = [this.#clock.nowMs(), this.#clock.monoMs()]
@@ -229,14 +235,13 @@ export class Trail {
       begun.push(checkpoints)
       const tree = new Frontier()
       tree.append(leaf)
-      salt = join(this.directory, saltFile(key))
       const log: OpenLog = {
         lock,
         key,
         boot,
         origin,
         node,
-        saltKey: makeSaltKey(salt),
+        saltKey,
         checkpoints,
         tree,
         segment: 1,
@@ -249,6 +254,7 @@ export class Trail {
         syncBegunMono: undefined,
         areCheckpointsOnDisk: true,
         renewals: 0,
+        renewedMono: Number.NEGATIVE_INFINITY,
       }
       this.#nextEpoch(log, { origin, size: 1, root: tree.root() })
       file.syncNow()
@@ -257,11 +263,9 @@ export class Trail {
       log.syncedSeq = log.head.seq - 1
       this.#ticking = setInterval(() => this.#tick(log), syncMs).unref()
       if (previous) void this.#resolve(log)
-      if (previous) {
-        const { boot, seq } = previous
-        // After the log is open, so that what is found can be written to it.
-        setImmediate(() => void this.onStart?.({ boot, seq, nodeKey: start.node_key }))
-      }
+      const { boot: bootBefore, seq } = previous ?? { boot: null, seq: 0 }
+      // After the log is open, so that what is found can be written to it.
+      setImmediate(() => this.onStart?.({ boot: bootBefore, seq, nodeKey: start.node_key }))
       return log
     } catch (error) {
       // An empty log would hide the one before it from the next start.
@@ -305,6 +309,9 @@ export class Trail {
   /** After the disk has failed: a new segment, and a record of what may be missing before it. */
   #renew(log: OpenLog): void {
     const because = this.#broken
+    const nowMono = this.#clock.monoMs()
+    if (nowMono - log.renewedMono < renewMs) throw new Error(because)
+    log.renewedMono = nowMono
     const [from, to] = [log.syncedSeq + 1, log.head.seq - 1]
     log.renewals++
     this.#newSegment(log)

@@ -1,7 +1,7 @@
 /** Policies in files of their own: read again when they change, and never replaced by one that cannot be used. */
 import { readFileSync, statSync } from 'node:fs'
 import { parse } from 'yaml'
-import { readPolicyDocument } from '../../lib/policy/read-document.ts'
+import { readPolicyDocument, type SaidOfItself } from '../../lib/policy/read-document.ts'
 import type { PolicyConfig } from '../../lib/policy/policy.ts'
 import type { Clock } from '../clock.ts'
 
@@ -34,13 +34,21 @@ export class PolicyFiles {
    * It is looked at once a second at most, when somebody asks; a version that cannot be read or made into anything is
    * logged once, and the one before stays.
    *
-   * @param make makes of a policy what is needed of it; throws for one that cannot be used
+   * @param make makes of a policy, and what its file says of itself, what is needed of it; throws for one that cannot be used
    * @param refused is told why a later version is not used
    * @throws Error when not even the first version can be used
    */
-  open<T>(path: string, make: (config: PolicyConfig) => T, refused?: (because: string) => void): PolicyFile<T> {
+  open<T>(
+    path: string,
+    make: (config: PolicyConfig, says: SaidOfItself) => T,
+    refused?: (because: string) => void,
+  ): PolicyFile<T> {
+    const read = (): T => {
+      const { policy, says } = readPolicyFile(path)
+      return make(policy, says)
+    }
     let mark = markOf(path)
-    let made = make(readPolicyFile(path))
+    let made = read()
     let lookedMono = this.#clock.monoMs()
     return {
       current: () => {
@@ -50,7 +58,7 @@ export class PolicyFiles {
         if (seen === mark) return made
         mark = seen
         try {
-          made = make(readPolicyFile(path))
+          made = read()
           this.#log('info', `policy ${path}: a new version is in force`)
         } catch (error) {
           const because = error instanceof Error ? error.message : String(error)
@@ -68,13 +76,13 @@ export class PolicyFiles {
  *
  * @throws Error naming every fault of it
  */
-export function readPolicyFile(path: string): PolicyConfig {
+function readPolicyFile(path: string): { readonly policy: PolicyConfig; readonly says: SaidOfItself } {
   const { size } = statSync(path)
   if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
   const document: unknown = parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 })
   const read = readPolicyDocument(document)
   if (!read.ok) throw new Error(read.faults.join('; '))
-  return read.policy
+  return read
 }
 
 /** What changes when a file does, replacing it by another (as Kubernetes does) included. */

@@ -13,6 +13,7 @@ export interface TrailHead {
 }
 
 const maxBytes = 4_096
+const maxName = 256
 /** As many nodes are listened to; Redis is not trusted to be filled by nodes alone. */
 const maxNodes = 200
 
@@ -34,8 +35,8 @@ export class TrailHeads {
     const heads = new Map<string, TrailHead>()
     const flat = Array.isArray(reply) ? (reply as readonly unknown[]) : []
     for (let at = 0; at + 1 < flat.length && heads.size < maxNodes; at += 2) {
-      const head = readHead(flat[at + 1])
-      if (head) heads.set(String(flat[at]), head)
+      const [node, head] = [String(flat[at]), readHead(flat[at + 1])]
+      if (head && node.length <= maxName) heads.set(node, head)
     }
     return heads
   }

@@ -1,12 +1,9 @@
 /** The configuration of `kmcp audit ship`: a YAML file, checked against a JSON schema. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
-import { parse } from 'yaml'
 import { type Format, formats } from '../../lib/audit/formats/format.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { type Check, compile, faultsOf, name, type ReadConfig, readYaml, text } from '../yaml-config.ts'
 import { sinkSchemas, sinkTypes, type SinkType } from './sink-schemas.ts'
-import type { SecretSource } from './secrets.ts'
 
 /**
  * What every sink has.
@@ -34,17 +31,12 @@ export interface ShipConfig {
   readonly sinks: readonly SinkConfig[]
 }
 
-export type ReadConfig =
-  { readonly ok: true; readonly config: ShipConfig } | { readonly ok: false; readonly faults: readonly string[] }
-
 /** @throws Error for a file that cannot be read or is no YAML */
-export function readConfigFile(path: string): ReadConfig {
-  return readConfig(parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 }))
-}
+export const readConfigFile = (path: string): ReadConfig<ShipConfig> => readConfig(readYaml(path))
 
 /** Reads a configuration; every fault names the field it is about, all at once. */
-export function readConfig(document: unknown): ReadConfig {
-  const faults = faultsOf(checkTop, document, '')
+export function readConfig(document: unknown): ReadConfig<ShipConfig> {
+  const faults = faultsOf(checkTop, document)
   if (faults.length > 0 || !isRecord(document)) return { ok: false, faults }
   const sinks = document.sinks as readonly Readonly<Record<string, unknown>>[]
   for (const [index, sink] of sinks.entries()) {
@@ -67,45 +59,33 @@ export function readConfig(document: unknown): ReadConfig {
   }
 }
 
-const ajv = new Ajv({
-  allErrors: true,
-  strict: true,
-  strictTypes: false,
-  strictRequired: false,
-  useDefaults: true,
-  verbose: true,
-})
-
-/** Names become file names, labels and columns. */
-const nameSchema = { type: 'string', pattern: '^[a-z0-9][a-z0-9_-]{0,63}$' }
-
-const checkTop = ajv.compile({
+const checkTop = compile({
   type: 'object',
   additionalProperties: false,
   required: ['directory', 'sinks'],
   properties: {
-    directory: { type: 'string', minLength: 1 },
-    state_directory: { type: 'string', minLength: 1 },
+    directory: text,
+    state_directory: text,
     metrics: { type: 'string', pattern: '^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[0-9]{1,5}$' },
     sinks: {
       type: 'array',
       minItems: 1,
-      items: { type: 'object', required: ['name', 'type'], properties: { name: nameSchema, type: { type: 'string' } } },
+      items: { type: 'object', required: ['name', 'type'], properties: { name, type: { type: 'string' } } },
     },
   },
 })
 
-const checks: ReadonlyMap<SinkType, ValidateFunction> = new Map(
+const checks: ReadonlyMap<SinkType, Check> = new Map(
   sinkTypes.map((type) => {
     const { properties, required, batch, allOf } = sinkSchemas[type]
     return [
       type,
-      ajv.compile({
+      compile({
         type: 'object',
         additionalProperties: false,
         required: ['name', 'type', ...required],
         properties: {
-          name: nameSchema,
+          name,
           type: { const: type },
           format: { enum: [...formats], default: 'native' },
           batch: {
@@ -137,46 +117,6 @@ const checks: ReadonlyMap<SinkType, ValidateFunction> = new Map(
   }),
 )
 
-function faultsOf(check: ValidateFunction, value: unknown, place: string): string[] {
-  if (check(value)) return []
-  const texts = (check.errors ?? []).map((error) => faultOf(error, place)).filter((text) => text !== undefined)
-  return [...new Set(texts)]
-}
-
-/** What Ajv found, in the words of the file. Values are not repeated: one may be a secret in the wrong place. */
-function faultOf(error: ErrorObject, place: string): string | undefined {
-  const path = `${place}${error.instancePath.replace(/\/(\d+)(?=\/|$)/g, '[$1]').replaceAll('/', '.')}`.replace(
-    /^\./,
-    '',
-  )
-  const { description } = error.parentSchema as { readonly description?: string }
-  // The branches of a choice; the choice itself says what it wants.
-  if (/\/(oneOf|anyOf)\/\d/.test(error.schemaPath)) return undefined
-  // Of a header's name what is wrong is the name.
-  if (error.propertyName !== undefined) return `${path}.${error.propertyName}: ${description ?? 'is no name for this'}`
-  const within = (name: string): string => (path === '' ? name : `${path}.${name}`)
-  const params = error.params as Readonly<Record<string, unknown>>
-  switch (error.keyword) {
-    case 'required':
-      return `${within(String(params.missingProperty))}: is missing`
-    case 'additionalProperties':
-      return `${within(String(params.additionalProperty))}: there is no such field`
-    case 'enum':
-      return `${path}: must be one of ${(params.allowedValues as string[]).join(', ')}`
-    case 'oneOf':
-    case 'not':
-      return `${path}: ${description ?? 'is not allowed here'}`
-    // Their parts are reported by what holds them.
-    case 'const':
-    case 'propertyNames':
-      return undefined
-    case 'pattern':
-      return `${path}: ${description ?? error.message ?? 'has a form that is not allowed'}`
-    default:
-      return `${path === '' ? 'the file' : path}: ${error.message ?? 'is wrong'}`
-  }
-}
-
 function sinkOf(sink: Readonly<Record<string, unknown>>): SinkConfig {
   const { name, type, format, batch, retry, timeout_ms, max_refused_in_row, ...settings } =
     sink as unknown as SinkConfig
@@ -187,11 +127,4 @@ function addressOf(text: string | undefined): { host: string; port: number } | u
   if (text === undefined) return undefined
   const at = text.lastIndexOf(':')
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
-}
-
-/** The secret that `<prefix>_env` or `<prefix>_file` names; undefined where neither is there. */
-export function secretSource(settings: Readonly<Record<string, unknown>>, prefix: string): SecretSource | undefined {
-  const [env, file] = [settings[`${prefix}_env`], settings[`${prefix}_file`]]
-  if (typeof env === 'string') return { env }
-  return typeof file === 'string' ? { file } : undefined
 }

@@ -1,5 +1,5 @@
 /** Writing so that it is there after a crash: of this process, or of the machine. */
-import { type FileHandle, open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Replaces a file as a whole: whoever reads it, also after a crash, finds the old text or the new. */
@@ -28,18 +28,40 @@ export class AppendedFile {
   /** @param lines without their line feeds */
   async append(lines: readonly (string | Uint8Array)[]): Promise<void> {
     if (lines.length === 0) return
-    if (!this.#handle) {
-      this.#handle = await open(this.path, 'a+', 0o600)
-      await syncFolder(this.path)
-      await this.#closeTornLine(this.#handle)
+    const handle = await this.#file()
+    try {
+      await handle.appendFile(Buffer.concat(lines.flatMap((line) => [Buffer.from(line), lineFeed])))
+      await handle.datasync()
+    } catch (error) {
+      // A part of a line may be there: it is seen to when the file is opened again.
+      await this.close()
+      throw error
     }
-    await this.#handle.appendFile(Buffer.concat(lines.flatMap((line) => [Buffer.from(line), lineFeed])))
-    await this.#handle.datasync()
+  }
+
+  /** The file of that name: somebody may have taken away the one that was written to before, with what was in it. */
+  async #file(): Promise<FileHandle> {
+    if (this.#handle) {
+      const [there, held] = await Promise.all([stat(this.path).catch(() => undefined), this.#handle.stat()])
+      if (there?.ino === held.ino && there.dev === held.dev) return this.#handle
+      await this.close()
+    }
+    const handle = await open(this.path, 'a+', 0o600)
+    this.#handle = handle
+    try {
+      await syncFolder(this.path)
+      await this.#closeTornLine(handle)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    return handle
   }
 
   async close(): Promise<void> {
-    await this.#handle?.close()
+    const handle = this.#handle
     this.#handle = undefined
+    await handle?.close()
   }
 
   /** After a crash in the middle of a line the next one must not become a part of it. */

@@ -14,6 +14,8 @@ export async function serveMetrics(
     }
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(metricsText(read(), Date.now()))
   })
+  // Whoever asks for more at once could take the descriptors that the trail is read with.
+  server.maxConnections = 32
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
@@ -51,6 +53,8 @@ export const metrics: readonly Metric[] = [
   { name: 'kmcp_ship_confirmed_records_total', type: 'counter', help: 'Records that were confirmed.', value: ({ counts }) => counts.confirmed },
   { name: 'kmcp_ship_resent_records_total', type: 'counter', help: 'Records that were sent again, because nobody confirmed them.', value: ({ counts }) => counts.resent },
   { name: 'kmcp_ship_dead_letters_total', type: 'counter', help: 'Records that were refused for good.', value: ({ counts }) => counts.dead_letters },
+  { name: 'kmcp_ship_faults_total', type: 'counter', help: 'Places where the numbers of records do not follow each other inside of a file.', value: ({ counts }) => counts.faults },
+  { name: 'kmcp_ship_dead_letters', type: 'gauge', help: 'Records in the dead letters, until somebody takes the file away.', value: ({ dead_letters }) => dead_letters },
   { name: 'kmcp_ship_truncated_total', type: 'counter', help: 'Records that were cut to what the sink takes.', value: ({ counts }) => counts.truncated },
   { name: 'kmcp_ship_older_than_18h_total', type: 'counter', help: 'Records that were too old for the sink, and archived.', value: ({ counts }) => counts.older_than_18h },
   { name: 'kmcp_ship_failures_total', type: 'counter', help: 'Requests that did not succeed.', value: ({ counts }) => counts.failures },

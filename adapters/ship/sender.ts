@@ -6,7 +6,7 @@ import type { SinkConfig } from './config.ts'
 import { type Cursor, type CursorFile, sha256 } from './cursor.ts'
 import type { AppendedFile } from './durable-file.ts'
 import { Sequence } from './sequence.ts'
-import type { Confirmation, Entry, Sent, Sink } from './sinks/sink.ts'
+import type { Confirmation, Entry, Prepared, Sent, Sink } from './sinks/sink.ts'
 import type { StatusKeeper } from './status.ts'
 import { type TrailFiles, TrailGap, type TrailLine } from './trail-files.ts'
 
@@ -108,9 +108,9 @@ export class Sender {
         const isGap = error instanceof TrailGap
         this.#say('error', isGap ? `nothing is sent: ${error.message}` : `cannot go on: ${messageOf(error)}`)
         this.#hands.status.state = isGap ? 'blocked' : 'retrying'
-        if (isGap) {
-          if (giveUpMs !== undefined) return 'blocked'
-        }
+        // What is behind the gap waits; what was sent before it need not be sent again for that.
+        if (isGap) await this.#letConfirm()
+        if (isGap && giveUpMs !== undefined) return 'blocked'
         this.#goBack()
         this.#failures++
         await this.#sleep(isGap ? blockedMs : this.#waitMs())
@@ -182,20 +182,16 @@ export class Sender {
         this.#hands.status.counts.faults++
         this.#hands.log('error', fault)
       }
-      const made = record && sink.prepare(record)
-      const its: Pick<Batch, 'to' | 'because'> = !made
-        ? { to: 'dead', because: 'it is no record' }
-        : made.to === 'archive'
-          ? { to: 'archive', because: made.because }
-          : { to: 'send', because: '' }
+      const made = preparedBy(sink, record)
+      const its = made.to === 'send' ? { to: made.to, because: '' } : made
       way ??= its
-      const payload = made?.to === 'send' ? made.payload : bytes
+      const payload = made.to === 'send' ? made.payload : bytes
       const isFull = entries.length > 0 && size + payload.length > config.batch.bytes
-      if (its.to !== way.to || isFull) break
+      if (its.to !== way.to || its.because !== way.because || isFull) break
       size += payload.length
       if (record) entries.push({ record, payload, place: { file, begin: at, end } })
       records.push(record)
-      if (made?.to === 'send' && made.isTruncated === true) truncated++
+      if (made.to === 'send' && made.isTruncated === true) truncated++
       at = end
     }
     const last = lines[records.length - 1]
@@ -237,7 +233,6 @@ export class Sender {
     else this.#held = undefined
     switch (sent.what) {
       case 'confirmed':
-        this.#confirmed()
         if (sent.note !== undefined) this.#hands.log('warn', this.#hands.hide(sent.note))
         this.#went()
         this.#took(batch)
@@ -266,12 +261,18 @@ export class Sender {
         await this.#bury({ ...batch, because: sent.because }, deadLetters)
         return
       }
-      case 'partly':
-        this.#went()
-        await this.#bury(
-          { ...batch, because: `${sent.because}; ${sent.rejected} of ${count} were rejected` },
-          deadLetters,
-        )
+      case 'partly': {
+        const because = `${sent.because}; ${sent.rejected} of ${count} were rejected`
+        const isWhole = sent.rejected >= count
+        // Nothing of it was taken: it is no repetition when somebody has changed something.
+        if (isWhole && this.#refusedInRow >= this.#hands.config.max_refused_in_row) {
+          await this.#failed(`${because}, and so were the ${this.#refusedInRow} records before it`, undefined, true)
+          return
+        }
+        if (isWhole) this.#refusedInRow += count
+        else this.#went()
+        await this.#bury({ ...batch, because }, deadLetters)
+      }
     }
   }
 
@@ -354,8 +355,8 @@ export class Sender {
       this.#flight.shift()
     }
     if (last) {
-      this.#confirmed()
       await cursor.move(last)
+      this.#confirmed()
       status.counts.confirmed += records
       status.confirmedAt = new Date(nowMs()).toISOString()
       this.#progressMs = nowMs()
@@ -398,17 +399,21 @@ export class Sender {
     await this.#sleep(this.#waitMs(afterMs))
   }
 
-  /** Lets what is under way be confirmed, for a few seconds. */
   async #drain(): Promise<Ended> {
-    const { sink, nowMs, status } = this.#hands
+    await this.#letConfirm()
+    this.#hands.status.state = 'stopped'
+    return 'stopped'
+  }
+
+  /** Lets what is under way be confirmed, for a few seconds. */
+  async #letConfirm(): Promise<void> {
+    const { sink, nowMs } = this.#hands
     const deadline = nowMs() + drainMs
     while (this.#flight.length > 0 && nowMs() < deadline) {
       sink.flush()
       await Promise.race([this.#flight[0]?.settled, new Promise((resolve) => setTimeout(resolve, 50))])
       if (this.#flight.some(({ state }) => state === 'lost') || !(await this.#settle().catch(() => false))) break
     }
-    status.state = 'stopped'
-    return 'stopped'
   }
 
   #waitMs(afterMs?: number): number {
@@ -440,6 +445,19 @@ export class Sender {
       const timer = setTimeout(over, ms)
       stop.addEventListener('abort', over)
     })
+  }
+}
+
+/** A line that is no record, or cannot be said in the sink's format, must not hold up those behind it. */
+function preparedBy(
+  sink: Sink,
+  record: ReadRecord | undefined,
+): Prepared | { readonly to: 'dead'; readonly because: string } {
+  if (!record) return { to: 'dead', because: 'it is no record' }
+  try {
+    return sink.prepare(record)
+  } catch (error) {
+    return { to: 'dead', because: `it cannot be put into the sink's format: ${messageOf(error)}` }
   }
 }
 

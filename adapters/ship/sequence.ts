@@ -1,13 +1,15 @@
 /** Do the records that are sent follow each other by their numbers? */
-import type { ReadRecord } from '../../lib/audit/formats/read-line.ts'
+import { numberAt, type ReadRecord, textAt } from '../../lib/audit/formats/read-line.ts'
 import type { Cursor } from './cursor.ts'
 import { TrailGap } from './trail-files.ts'
 
 /**
  * Each start of a plugin server (`boot`) counts its records from 1, over all its files.
  *
- * A file that is missing between two shows as a gap between them, and nothing is sent past one. A gap inside of a file is
- * not something that was left out by sending: it is said and sent as it is, and `kmcp audit verify` judges it.
+ * A file that is missing between two shows as a gap between them, and nothing is sent past one. The last files of a start
+ * leave none, nor does a start that is missing as a whole: there it is the next start's first record that tells, which
+ * names the last one before it. A gap inside of a file is not something that was left out by sending: it is said and sent
+ * as it is, and `kmcp audit verify` judges it.
  */
 export class Sequence {
   readonly #last: Map<string, number>
@@ -37,6 +39,8 @@ export class Sequence {
    */
   step(file: string, at: number, record: ReadRecord | undefined): string | undefined {
     const expected = this.#expected(file, at, record)
+    const missing = this.#missingBefore(record)
+    if (missing !== undefined) throw new TrailGap(`${file} begins after ${missing}: a file before it is missing`)
     this.take(file, record)
     if (expected === undefined || record?.seq === expected) return undefined
     const found = `${file} has number ${record?.seq ?? 'none'} at byte ${at}, expected ${expected}`
@@ -60,6 +64,19 @@ export class Sequence {
     if (last !== undefined) return last + 1
     // The very first file may be what retention left of a longer trail.
     return at === 0 && this.#hasBegun ? 1 : undefined
+  }
+
+  /** What a start names as the end of the start before it, where that is not the last that was sent of that one. */
+  #missingBefore(record: ReadRecord | undefined): string | undefined {
+    if (record?.type !== 'start' || !this.#hasBegun) return undefined
+    const { members } = record
+    if (members.previous === null) return 'nothing, as the first of its directory'
+    const [boot, seq] = [textAt(members, 'previous', 'boot'), numberAt(members, 'previous', 'seq')]
+    // One before version 2, or one whose last line could not be read.
+    if (boot === undefined || seq === undefined) return undefined
+    const sent = this.#last.get(boot.slice(0, 8))
+    if (sent !== undefined && sent >= seq) return undefined
+    return `record ${seq} of ${textAt(members, 'previous', 'file') ?? boot}, and ${sent ?? 'none'} of it was sent`
   }
 }
 

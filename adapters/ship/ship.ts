@@ -1,16 +1,17 @@
 /** Ships the trail of a directory to every configured sink, beside the gateway and never in its way. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { takeLock } from '../process-lock.ts'
 import type { ShipConfig, SinkConfig } from './config.ts'
 import { CursorFile } from './cursor.ts'
 import { AppendedFile } from './durable-file.ts'
 import { Lag } from './lag.ts'
-import { takeLock } from './lock.ts'
+import { LineCount } from './line-count.ts'
 import { serveMetrics } from './metrics.ts'
-import { Secrets } from './secrets.ts'
+import { Secrets } from '../secrets.ts'
 import { type Ended, Sender } from './sender.ts'
 import { makeSink } from './sinks/make-sink.ts'
-import { type Status, StatusKeeper, writeStatus } from './status.ts'
+import { deadLettersFile, type Status, StatusKeeper, writeStatus } from './status.ts'
 import { TrailFiles } from './trail-files.ts'
 
 export type ShipLog = (level: 'info' | 'warn' | 'error', message: string, more: object) => void
@@ -27,10 +28,12 @@ export interface ShipOptions {
   readonly random?: () => number
 }
 
-/** Another shipper works on this state directory. */
+/** Another shipper works on this state directory, from the beginning or since a moment ago. */
 export class ShipperRuns extends Error {
   override readonly name = 'ShipperRuns'
 }
+
+export const shipperLock = 'shipper.sock'
 
 const statusEveryMs = 1_000
 
@@ -47,7 +50,7 @@ export async function ship(
   options: ShipOptions,
 ): Promise<ReadonlyMap<string, { readonly ended: Ended; readonly status: Status }>> {
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
-  const lock = await takeLock(config.stateDirectory)
+  const lock = await takeLock(config.stateDirectory, shipperLock)
   if (!lock) throw new ShipperRuns(`another shipper works on ${config.stateDirectory}`)
   const stopping = new AbortController()
   const stop = AbortSignal.any([options.stop, stopping.signal])
@@ -66,6 +69,8 @@ export async function ship(
     }, statusEveryMs)
     try {
       const ended = await Promise.all(lanes.map(async (lane) => [lane.name, await lane.run()] as const))
+      // Nobody told it to stop: whoever supervises it must not take that for its end.
+      if (stopping.signal.aborted) throw new ShipperRuns(`another process took the lock of ${config.stateDirectory}`)
       return new Map(ended)
     } finally {
       clearInterval(watch)
@@ -97,17 +102,18 @@ async function openLane(
   const files = new TrailFiles(directory, nowMs)
   const cursor = await CursorFile.open(stateDirectory, name)
   const status = new StatusKeeper(name, config.type)
-  const deadLetters = new AppendedFile(join(stateDirectory, `${name}.dead-letters.jsonl`))
+  const deadLetters = new AppendedFile(deadLettersFile(stateDirectory, name))
+  const buried = new LineCount(deadLetters.path)
   const archivePath = config.settings.archive
   const archive = new AppendedFile(
     typeof archivePath === 'string' ? archivePath : join(stateDirectory, `${name}.older-than-18h.jsonl`),
   )
   const lag = new Lag(files)
-  let latest = status.at(cursor.cursor, { records: null, bytes: 0, oldest: null }, nowMs())
+  let latest = status.at(cursor.cursor, { records: null, bytes: 0, oldest: null }, 0, nowMs())
   let writing: Promise<void> | undefined
   const write = async (): Promise<void> => {
     const behind = await lag.measure(cursor.progress, cursor.cursor)
-    latest = status.at(cursor.cursor, behind, nowMs())
+    latest = status.at(cursor.cursor, behind, await buried.now(), nowMs())
     await writeStatus(stateDirectory, latest)
   }
   const writeAlone = (): Promise<void> =>

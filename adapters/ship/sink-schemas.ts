@@ -1,4 +1,5 @@
 /** What each kind of sink is told, as JSON schemas (draft-07), and how large its batches may be. */
+import { atMostOne, exactlyOne, secret, secureOrigin, text } from '../yaml-config.ts'
 
 export const sinkTypes = ['https', 'splunk_hec', 'datadog', 'otlp_http', 'syslog_tls', 's3'] as const
 export type SinkType = (typeof sinkTypes)[number]
@@ -16,24 +17,22 @@ interface SinkSchema {
   }
 }
 
-const text = { type: 'string', minLength: 1 }
 const flag = (byDefault: boolean): object => ({ type: 'boolean', default: byDefault })
 const url = {
   type: 'string',
-  pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)(/[^?#\\s]*)?$',
+  pattern: `${secureOrigin}(/[^?#\\s]*)?$`,
   description: 'must be an https URL without user, query and fragment (http only to this machine itself)',
 }
+/** How a sink says who it is, in a header. */
+const token = {
+  ...secret('token'),
+  token_header: { type: 'string', pattern: '^[A-Za-z0-9-]+$', default: 'authorization' },
+  token_prefix: { type: 'string', default: 'Bearer ' },
+}
 
-/** A secret is named, never written: `<name>_env` or `<name>_file`. */
-const secret = (name: string): Record<string, object> => ({ [`${name}_env`]: text, [`${name}_file`]: text })
-const oneOfSecret = (name: string): object => ({
-  description: `needs ${name}_env or ${name}_file, and not both`,
-  oneOf: [{ required: [`${name}_env`] }, { required: [`${name}_file`] }],
-})
-const noMoreThanOne = (name: string): object => ({
-  description: `must not have both ${name}_env and ${name}_file`,
-  not: { required: [`${name}_env`, `${name}_file`] },
-})
+/** Header names have no case; patterns of JSON schemas do. */
+const inAnyCase = (pattern: string): string =>
+  `(?:${pattern.replace(/[a-z]/g, (letter) => `[${letter.toUpperCase()}${letter}]`)})`
 
 const mebibyte = 1024 * 1024
 const usual = { records: 500, maxRecords: 10_000, bytes: mebibyte, maxBytes: 16 * mebibyte, lingerMs: 1_000 }
@@ -44,21 +43,18 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
     properties: {
       url,
       ca_file: text,
-      ...secret('token'),
-      token_header: { type: 'string', pattern: '^[A-Za-z0-9-]+$', default: 'authorization' },
-      token_prefix: { type: 'string', default: 'Bearer ' },
+      ...token,
       headers: {
         type: 'object',
         propertyNames: {
-          pattern:
-            '^(?!(?:[Aa]uthorization|[Cc]ookie|[Cc]ontent-|[Hh]ost$|.*(?:[Kk]ey|[Tt]oken|[Ss]ecret|[Pp]assw)))[A-Za-z0-9-]+$',
+          pattern: `^(?!${inAnyCase('content-|host$|.*(?:authorization|cookie|key|token|secret|passw)')})[A-Za-z0-9-]+$`,
           description: 'a header that carries a secret is set by token_header with token_env or token_file',
         },
         additionalProperties: { type: 'string', pattern: '^[\\x20-\\x7e]*$' },
         default: {},
       },
     },
-    allOf: [noMoreThanOne('token')],
+    allOf: [atMostOne('token')],
     batch: usual,
   },
   splunk_hec: {
@@ -74,7 +70,7 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
       source: { ...text, default: 'kong-mcp-suite' },
       sourcetype: { ...text, default: 'kong:mcp:audit' },
     },
-    allOf: [oneOfSecret('token')],
+    allOf: [exactlyOne('token')],
     batch: usual,
   },
   datadog: {
@@ -88,7 +84,7 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
       tags: { type: 'array', items: { type: 'string', pattern: '^[^,\\s]+$' }, default: [] },
       archive: text,
     },
-    allOf: [oneOfSecret('token')],
+    allOf: [exactlyOne('token')],
     // Logs API v2: 1000 entries and 5 MB (of a million bytes) a payload.
     batch: { records: 1_000, maxRecords: 1_000, bytes: 4_500_000, maxBytes: 5_000_000, lingerMs: 1_000 },
   },
@@ -97,11 +93,9 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
     properties: {
       url,
       ca_file: text,
-      ...secret('token'),
-      token_header: { type: 'string', pattern: '^[A-Za-z0-9-]+$', default: 'authorization' },
-      token_prefix: { type: 'string', default: 'Bearer ' },
+      ...token,
     },
-    allOf: [noMoreThanOne('token')],
+    allOf: [atMostOne('token')],
     batch: { ...usual, records: 200 },
   },
   syslog_tls: {
@@ -132,10 +126,15 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
   s3: {
     required: ['bucket', 'region', 'access_key_id'],
     properties: {
-      endpoint: { ...url, pattern: '^(https://[^/?#@\\s]+|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:[0-9]+)?)/?$' },
+      endpoint: { ...url, pattern: `${secureOrigin}/?$` },
       bucket: { type: 'string', pattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$' },
       region: { type: 'string', pattern: '^[a-z0-9-]+$' },
-      prefix: { type: 'string', pattern: '^[A-Za-z0-9!_.*()/-]*$', default: 'kong-mcp-audit/' },
+      prefix: {
+        type: 'string',
+        pattern: '^(?!(.*/)?\\.{1,2}(/|$))[A-Za-z0-9!_.*()/-]*$',
+        description: 'must be of letters, digits and !_.*()/-, and no part of it . or ..',
+        default: 'kong-mcp-audit/',
+      },
       access_key_id: { type: 'string', pattern: '^[A-Za-z0-9_.-]+$' },
       ...secret('secret_access_key'),
       ...secret('session_token'),
@@ -150,7 +149,7 @@ export const sinkSchemas: Readonly<Record<SinkType, SinkSchema>> = {
         },
       },
     },
-    allOf: [oneOfSecret('secret_access_key'), noMoreThanOne('session_token')],
+    allOf: [exactlyOne('secret_access_key'), atMostOne('session_token')],
     batch: { records: 10_000, maxRecords: 100_000, bytes: 8 * mebibyte, maxBytes: 64 * mebibyte, lingerMs: 10_000 },
   },
 }

@@ -30,6 +30,8 @@ export interface Status {
   readonly records_behind: number | null
   readonly bytes_behind: number
   readonly oldest_unsent: string | null
+  /** In the file now, whichever process put them there. */
+  readonly dead_letters: number
   readonly last_error: { readonly time: string; readonly message: string } | null
   readonly last_confirmed:
     (Pick<Cursor, 'file' | 'offset' | 'boot' | 'seq' | 'time'> & { readonly at: string | null }) | null
@@ -61,7 +63,7 @@ export class StatusKeeper {
     this.type = type
   }
 
-  at(cursor: Cursor | undefined, behind: Behind, nowMs: number): Status {
+  at(cursor: Cursor | undefined, behind: Behind, deadLetters: number, nowMs: number): Status {
     return {
       sink: this.sink,
       type: this.type,
@@ -69,6 +71,7 @@ export class StatusKeeper {
       records_behind: behind.records,
       bytes_behind: behind.bytes,
       oldest_unsent: behind.oldest,
+      dead_letters: deadLetters,
       last_error: this.lastError,
       last_confirmed: cursor
         ? {
@@ -86,6 +89,8 @@ export class StatusKeeper {
     }
   }
 }
+
+export const deadLettersFile = (folder: string, sink: string): string => join(folder, `${sink}.dead-letters.jsonl`)
 
 export const statusFile = (folder: string, sink: string): string => join(folder, `${sink}.json`)
 

@@ -39,8 +39,8 @@ export class TrailFiles {
   readonly directory: string
   readonly #nowMs: () => number
   #open: { readonly file: string; readonly handle: FileHandle } | undefined
-  /** Size at which a file had no whole line behind what was read. */
-  readonly #exhausted = new Map<string, number>()
+  /** Size and time of change at which a file had no whole line behind what was read. */
+  readonly #exhausted = new Map<string, string>()
   /** Names that had something to read when last seen: one of them that is gone was lost. */
   readonly #waiting = new Set<string>()
   #lookedAllMs = -Infinity
@@ -84,7 +84,8 @@ export class TrailFiles {
     for (const name of this.#waiting) {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)
     }
-    const looksAtAll = this.#nowMs() - this.#lookedAllMs > lookAgainMs
+    // Also when the clock was set back.
+    const looksAtAll = Math.abs(this.#nowMs() - this.#lookedAllMs) > lookAgainMs
     if (looksAtAll) {
       this.#lookedAllMs = this.#nowMs()
       this.#named = undefined
@@ -111,9 +112,11 @@ export class TrailFiles {
 
   async #piece(file: string, begin: number, maxBytes: number, maxLines: number): Promise<TrailPiece | undefined> {
     const handle = await this.#handle(file)
-    const { size } = await handle.stat()
+    const { size, mtimeMs } = await handle.stat()
+    // A torn line may be cut off, and a whole one of its length be written in its place.
+    const seen = `${size} ${mtimeMs}`
     if (size < begin) throw new TrailGap(`${file} has ${size} bytes, but ${begin} were sent: it was cut`)
-    if (size === begin || this.#exhausted.get(file) === size) {
+    if (size === begin || this.#exhausted.get(file) === seen) {
       if (size === begin) this.#waiting.delete(file)
       return undefined
     }
@@ -121,7 +124,7 @@ export class TrailFiles {
     if (lines.length === 0) {
       if (size - begin > maxLineBytes)
         throw new TrailGap(`${file} has a line of more than ${maxLineBytes} bytes at ${begin}`)
-      this.#exhausted.set(file, size)
+      this.#exhausted.set(file, seen)
       this.#waiting.delete(file)
       return undefined
     }

@@ -1,11 +1,17 @@
 /** Is a folder of evidence what was signed? Reads the folder only. */
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readRecord } from '../../lib/audit/chain.ts'
+import { originOf } from '../../lib/audit/checkpoint.ts'
 import { checkProof } from '../../lib/audit/proof.ts'
-import { type NoteKey, openNote, readVerifierKey } from '../../lib/audit/signed-note.ts'
+import { type NoteKey, openNote, readVerifierKey, verifierKey } from '../../lib/audit/signed-note.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import type { JsonObject } from '../../lib/mcp/message.ts'
+import { callTypes } from '../audit-show.ts'
 import { UsageError } from '../command.ts'
 import { evidenceKeyName, manifestFile, manifestFormat, noteFile, noteText, sha256 } from './folder.ts'
+import { rankOf } from './samples.ts'
+import { said, timeMsOf } from './seen.ts'
 
 /**
  * @property faults what is not as the manifest, the signature or a proof says
@@ -38,6 +44,10 @@ export function checkFolder(folder: string, keys: readonly NoteKey[], isUnsigned
   const signedBy = checkNote(folder, bytes, manifest, keys, isUnsigned, faults, limits)
   const contents = checkFiles(folder, manifest, faults)
   const proofs = checkSamples(manifest, contents, keys, faults, limits)
+  limits.push(
+    'that its tables and page say what the trail says, and that the samples are the ones with the lowest ranks, is the word ' +
+      'of whoever made it: on a copy of the trail, the command in the manifest with the same seed gives the same files',
+  )
   return { files: contents.size, proofs, signedBy, faults, limits }
 }
 
@@ -45,10 +55,16 @@ type Manifest = Readonly<Record<string, unknown>>
 
 function readManifest(folder: string): Buffer {
   try {
-    return readFileSync(join(folder, manifestFile))
+    return readRegular(join(folder, manifestFile))
   } catch {
     throw new UsageError(`there is no ${manifestFile} in ${folder}`)
   }
+}
+
+/** @throws Error for anything else: a reader of a pipe may wait without end */
+function readRegular(path: string): Buffer {
+  if (!lstatSync(path).isFile()) throw new Error(`${path} is no regular file`)
+  return readFileSync(path)
 }
 
 function parse(bytes: Buffer): Manifest | undefined {
@@ -73,9 +89,9 @@ function checkNote(
   const text = noteText(bytes, String(period.from), String(period.to))
   let note: string
   try {
-    note = readFileSync(join(folder, noteFile), 'utf8')
+    note = readRegular(join(folder, noteFile)).toString('utf8')
   } catch {
-    faults.push(`${noteFile} is missing`)
+    faults.push(`${noteFile} is missing, or no file`)
     return undefined
   }
   const given = keys.filter(({ name }) => name === evidenceKeyName)
@@ -98,7 +114,11 @@ function checkNote(
     limits.push(
       'the key that signed it was taken from the folder itself: whoever made a new folder under a new key passes. Give the one you know with --key',
     )
-  return String(manifest.signed_by)
+  // Whose key it really was: the manifest only says so itself.
+  const [by] = opened.by as readonly [NoteKey]
+  const signedBy = verifierKey(by.name, by.publicKey)
+  if (manifest.signed_by !== signedBy) faults.push(`${manifestFile} names another key than the one that signed it`)
+  return signedBy
 }
 
 /** Names that stay in the folder. */
@@ -149,8 +169,10 @@ function checkSamples(
   const own = Array.isArray(manifest.node_keys) ? (manifest.node_keys as unknown[]).flatMap(keyOf) : []
   const nodeKeys = given.length > 0 ? given : own
   const told = new Set<string>()
+  const drawing = new Drawing(manifest)
   for (const sample of Array.isArray(manifest.samples) ? (manifest.samples as unknown[]) : []) {
-    const { file, boot, seq } = isRecord(sample) ? sample : {}
+    const entry = isRecord(sample) ? sample : {}
+    const { file, node, boot, seq } = entry
     const data = typeof file === 'string' ? contents.get(file) : undefined
     if (typeof file !== 'string' || !data) {
       faults.push(`the manifest names a sample \`${String(file).slice(0, 120)}\` that is not there`)
@@ -162,15 +184,49 @@ function checkSamples(
       faults.push(`${file} proves nothing: ${checked.because}`)
       continue
     }
-    const record = parse(Buffer.from(checked.line))
-    if (record?.boot !== boot || checked.index + 1 !== seq)
-      faults.push(`${file} proves another record than the manifest says`)
+    const record = readRecord(checked.line)
+    const isNamed =
+      record?.boot === boot && checked.index + 1 === seq && checked.origin === originOf(said(node), said(boot))
+    if (!record || !isNamed) faults.push(`${file} proves another record than the manifest says`)
+    else faults.push(...drawing.faultsOf(entry, record).map((fault) => `${file}: ${fault}`))
   }
   for (const file of contents.keys())
     if (file.startsWith('samples/') && !told.has(file)) faults.push(`${file} is a sample the manifest does not name`)
   if (given.length === 0 && told.size > 0)
     limits.push('the nodes’ keys were taken from the folder itself. Give the node.vkey you keep with --key')
   return told.size
+}
+
+/** Is each sample one that the seed may have drawn, in its turn? Whether a lower rank was left out only the trail shows. */
+class Drawing {
+  readonly #manifest: Manifest
+  readonly #last = new Map<unknown, string>()
+  readonly #calls = new Set<unknown>()
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest
+  }
+
+  faultsOf({ population, type, time, rank }: Manifest, record: JsonObject): string[] {
+    const { seed, period } = this.#manifest
+    const { from, to } = isRecord(period) ? period : {}
+    const faults: string[] = []
+    if (said(record.type) !== type || said(record.time) !== time) faults.push('its record says another type or time')
+    if (rank === undefined) {
+      if (!this.#calls.has(record.call)) faults.push('it is no end of a call that was drawn')
+      return faults
+    }
+    this.#calls.add(record.call)
+    const timeMs = timeMsOf(record.time)
+    if (!(timeMs >= timeMsOf(from) && timeMs < timeMsOf(to))) faults.push('its record is not of the period')
+    if (!callTypes.has(record.type) || (record.type === 'admission' ? 'allowed' : 'stopped') !== population)
+      faults.push(`its record is none of the population ${said(population)}`)
+    if (rank !== rankOf(said(seed), said(record.boot), Number(record.seq)))
+      faults.push('its rank is not the one the seed gives')
+    else if (rank <= (this.#last.get(population) ?? '')) faults.push('it was drawn out of turn, or twice')
+    else this.#last.set(population, rank)
+    return faults
+  }
 }
 
 function keyOf(text: unknown): NoteKey[] {

@@ -54,7 +54,7 @@ export async function collect(wanted: Wanted): Promise<Collected> {
   const { directories, range, nodeKeys, roots, isPruned, nowMs } = wanted
   const populations = new Populations(range)
   const completeness = new Completeness()
-  const people = new People()
+  const people = new People(range, nowMs)
   const access = new Access()
   const stops = new Stops()
   const policyUse = new PolicyUse()

@@ -2,7 +2,8 @@
 import { type Section } from './section.ts'
 import { count, counted, Extent, type Seen, timeText, whatOf, whoOf } from './seen.ts'
 
-const ends = ['outcome', 'list', 'resolution'] as const
+/** A refusal ends a call that was on record too late to be let through; others have no call to end. */
+const ends = ['outcome', 'list', 'resolution', 'refusal'] as const
 type End = (typeof ends)[number]
 const isEnd = (type: string): type is End => (ends as readonly string[]).includes(type)
 
@@ -22,8 +23,7 @@ type IsRunning = (directory: string, key: string) => boolean
 export class Completeness {
   readonly #open = new Map<string, Open>()
   readonly #admitted = new Extent()
-  readonly #ended = { outcome: 0, list: 0, resolution: 0 }
-  readonly #endsWithin = new Extent()
+  readonly #ended = { outcome: 0, list: 0, resolution: 0, refusal: 0 }
   #later = 0
   #earlier = 0
   #orphans = 0
@@ -45,8 +45,8 @@ export class Completeness {
         row: when === 'within' ? rowOf(seen, call) : undefined,
       })
     } else if (isEnd(type)) {
-      if (when === 'within') this.#endsWithin.add(seen)
       const admission = call === undefined ? undefined : this.#open.get(call)
+      if (type === 'refusal' && !admission) return
       if (!admission || call === undefined) {
         if (when === 'within') this.#orphans++
         return
@@ -62,8 +62,8 @@ export class Completeness {
   section(isRunning: IsRunning): Section {
     const left = [...this.#open.values()].filter(({ isWithin }) => isWithin)
     const lost = left.filter(({ directory, key }) => !isRunning(directory, key))
-    const { outcome, list, resolution } = this.#ended
-    const isBalanced = this.#admitted.count === outcome + list + resolution + left.length
+    const { outcome, list, resolution, refusal } = this.#ended
+    const isBalanced = this.#admitted.count === outcome + list + resolution + refusal + left.length
     return {
       id: 'completeness',
       title: 'Completeness of processing',
@@ -77,6 +77,7 @@ export class Completeness {
         ['… that ended with an outcome', count(outcome)],
         ['… that ended with a list', count(list)],
         ['… resolved as unknown', count(resolution)],
+        ['… refused after all, because the disk was slow to take the record', count(refusal)],
         ['… still open', count(left.length)],
         ['the sum is the number of calls', isBalanced ? 'yes' : 'NO'],
         ['of these, ends after the period', count(this.#later)],

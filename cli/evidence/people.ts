@@ -1,4 +1,5 @@
 /** Who was there, from when to when, and in which roles. */
+import type { Range } from '../audit-query.ts'
 import { type Section } from './section.ts'
 import { count, counted, decisionOf, Extent, type Seen, textsOf, timeText, type Who, whoOf, said } from './seen.ts'
 import { maxKinds } from './tally.ts'
@@ -20,9 +21,13 @@ export interface RolesOnRoute {
   readonly seen: Set<string>
 }
 
-/** @property before when they were last seen before the period */
+/**
+ * @property before when they were last seen before the period
+ * @property halves of the period in which they were seen
+ */
 export interface Person extends Who {
   before: string | undefined
+  readonly halves: { first: boolean; second: boolean }
   first: string | undefined
   last: string | undefined
   allowed: number
@@ -38,7 +43,13 @@ export class People {
   readonly #people = new Map<string, Person>()
   readonly #extent = new Extent()
   readonly #decided = new Extent()
+  readonly #middleMs: number
   #unlisted = 0
+
+  /** @param nowMs when the report is made: what is still to come is no half of the period */
+  constructor({ fromMs, toMs }: Range, nowMs: number) {
+    this.#middleMs = (fromMs + Math.min(toMs, nowMs)) / 2
+  }
 
   add(seen: Seen): void {
     const { record, type, when, time } = seen
@@ -55,6 +66,7 @@ export class People {
     else {
       person.first = earlier(person.first, time)
       person.last = later(person.last, time)
+      person.halves[seen.timeMs < this.#middleMs ? 'first' : 'second'] = true
       if (type === 'admission') person.allowed++
       else if (type === 'denial') person.denied++
       else person.refused++
@@ -89,7 +101,10 @@ export class People {
     const people = [...this.#people.values()]
     const within = this.within
     const fresh = within.filter(({ before }) => before === undefined)
-    const gone = people.filter(({ first }) => first === undefined)
+    const absent = people.filter(({ first }) => first === undefined)
+    const wasThere = ({ before, halves }: Person): boolean => before !== undefined || halves.first
+    const came = people.filter((person) => !wasThere(person) && person.halves.second)
+    const went = people.filter((person) => wasThere(person) && !person.halves.second)
     return {
       id: 'people',
       title: 'People and machines',
@@ -97,11 +112,13 @@ export class People {
       shows:
         'Everybody who called in the period, with their first and last call, through which agents, and how often they were let through or stopped. Compare it with the identity provider’s list of joiners and leavers: somebody who has left must have no call after they did.',
       doesNotShow:
-        'Who could have called and did not, when an account was made or closed, and whether a person is the one the identity provider says. “New” means: not in the trails that were read, before the period.',
+        'Who could have called and did not, when an account was made or closed, and whether a person is the one the identity provider says. “New” means: not in the trails that were read, before the period. Who came and who went is told by the two halves of the period: somebody who calls seldom may stand there and have gone nowhere.',
       facts: [
         ['seen in the period', count(within.length)],
         ['… of these, new', count(fresh.length)],
-        ['seen before the period, and not in it', count(gone.length)],
+        ['seen before the period, and not in it', count(absent.length)],
+        ['seen before the middle of the period, and not after it', count(went.length)],
+        ['seen after the middle of the period, and not before it', count(came.length)],
       ],
       tables: [
         {
@@ -127,7 +144,7 @@ export class People {
             { name: 'refused', label: 'refused', isNumber: true },
             { name: 'agents', label: 'agents' },
           ],
-          rows: [...within, ...gone].map((person) => ({
+          rows: [...within, ...absent].map((person) => ({
             ...{ name: person.name, kind: person.kind, subject: person.subject, issuer: person.issuer },
             status: person.first === undefined ? 'not seen' : person.before === undefined ? 'new' : 'seen before',
             last_before: timeText(person.before ?? ''),
@@ -137,12 +154,38 @@ export class People {
             agents: [...person.agents, ...(person.agents.size >= maxAgents ? ['and perhaps more'] : [])],
           })),
         },
+        {
+          title: 'Who came and who went',
+          file: 'people-changes.csv',
+          empty: 'everybody was seen on both sides of the middle of the period',
+          extent: this.#extent,
+          columns: [
+            { name: 'name', label: 'who' },
+            { name: 'kind', label: 'kind' },
+            { name: 'subject', label: 'subject', isOnlyInFile: true },
+            { name: 'issuer', label: 'issuer', isOnlyInFile: true },
+            { name: 'status', label: 'change' },
+            { name: 'first', label: 'first call' },
+            { name: 'last', label: 'last call' },
+            { name: 'roles', label: 'roles at the last decision' },
+          ],
+          rows: [
+            ...went.map((person) => ({ ...changeOf(person), status: 'not seen any more' })),
+            ...came.map((person) => ({ ...changeOf(person), status: 'new' })),
+          ],
+        },
       ],
       exceptions: [],
-      observations:
-        fresh.length === 0
+      observations: [
+        ...(fresh.length === 0
           ? []
-          : [`${counted(fresh.length, 'person or machine', 'people and machines')} new in the period.`],
+          : [`${counted(fresh.length, 'person or machine', 'people and machines')} new in the period.`]),
+        ...(went.length === 0
+          ? []
+          : [
+              `${counted(went.length, 'person or machine', 'people and machines')} not seen after the middle of the period: compare with those who have left.`,
+            ]),
+      ],
     }
   }
 
@@ -174,11 +217,24 @@ export class People {
     if (this.#people.size >= maxKinds) return undefined
     const fresh: Person = {
       ...who,
+      halves: { first: false, second: false },
       ...{ before: undefined, first: undefined, last: undefined, allowed: 0, denied: 0, refused: 0 },
       ...{ agents: new Set<string>(), routes: new Map<string, RolesOnRoute>() },
     }
     this.#people.set(key, fresh)
     return fresh
+  }
+}
+
+/** First and last call as far as the trail shows them, and the roles of the latest decision on each route. */
+function changeOf({ name, kind, subject, issuer, before, first, last, routes }: Person) {
+  const roles = [...routes.values()].flatMap((held) => (held.last ?? held.before)?.roles ?? [])
+  return {
+    ...{ name, kind, subject, issuer },
+    // The first call before the period is not kept, only the last.
+    first: before === undefined ? timeText(first ?? '') : 'before the period',
+    last: timeText(last ?? before ?? ''),
+    roles: [...new Set(roles)],
   }
 }
 

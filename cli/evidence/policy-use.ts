@@ -1,5 +1,4 @@
 /** Which policies decided, from when to when, and what the trail says of changes. */
-import { isRecord } from '../../lib/is-record.ts'
 import type { Section } from './section.ts'
 import { counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
@@ -17,6 +16,13 @@ interface Use {
   isBefore: boolean
 }
 
+/** What a record says of a policy that came into force. The last one counts: a file may say more of the same version later. */
+interface Told {
+  readonly source: string
+  readonly author: string
+  readonly change: string
+}
+
 /** Members every record has; what else a policy record says is shown as it is. */
 const common: ReadonlySet<string> = new Set(['v', 'type', 'seq', 'prev', 'boot', 'node', 'time', 'mono_ms', 'route'])
 
@@ -25,7 +31,8 @@ export class PolicyUse {
   readonly #decided = new Extent()
   readonly #records: Record<string, string>[] = []
   readonly #told = new Extent()
-  readonly #digestsTold = new Set<string>()
+  /** By route and digest. */
+  readonly #inForce = new Map<string, Told>()
   #areRecordsKept = false
   #usesLeft = 0
 
@@ -35,8 +42,13 @@ export class PolicyUse {
     if (type === 'policy') {
       this.#areRecordsKept = true
       // A shadow policy decides nothing.
-      if (record.use !== 'shadow')
-        for (const text of textsIn(record)) if (this.#digestsTold.size < maxKinds) this.#digestsTold.add(text)
+      const key = keyOf(said(record.route), said(record.policy_sha256))
+      if (record.use !== 'shadow' && (this.#inForce.size < maxKinds || this.#inForce.has(key)))
+        this.#inForce.set(key, {
+          source: said(record.source),
+          author: said(record.author),
+          change: said(record.change),
+        })
       if (when === 'before') return
       this.#told.add(seen)
       if (this.#records.length < maxRecords) this.#records.push(rowOf(seen))
@@ -46,7 +58,7 @@ export class PolicyUse {
     if (typeof digest !== 'string') return
     if (when === 'within') this.#decided.add(seen)
     const route = said(record.route)
-    const key = JSON.stringify([route, said(digest)])
+    const key = keyOf(route, said(digest))
     const known = this.#uses.get(key)
     if (!known && this.#uses.size >= maxKinds) {
       this.#usesLeft++
@@ -67,7 +79,9 @@ export class PolicyUse {
   section(labels: ReadonlyMap<string, string>): Section {
     const uses = [...this.#uses.values()].filter(({ decisions }) => decisions > 0)
     const changes = uses.filter((use) => !use.isBefore && this.#hadAnother(use))
-    const untold = changes.filter(({ digest }) => !this.#digestsTold.has(digest))
+    const toldOf = ({ route, digest }: Use): Told | undefined => this.#inForce.get(keyOf(route, digest))
+    const untold = changes.filter((use) => !toldOf(use))
+    const unsigned = changes.filter((use) => toldOf(use)?.author === '' || toldOf(use)?.change === '')
     const shown = changes.map(
       ({ route, first, digest }) => `${route} at ${timeText(first)} to version ${digest.slice(0, 12)}`,
     )
@@ -78,9 +92,9 @@ export class PolicyUse {
       title: 'Policy changes',
       criteria: ['CC8.1', 'CC6.3'],
       shows:
-        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Below, records of policies that came into force.',
+        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Beside it, what its file says of its author and of the change it belongs to. Below, records of policies that came into force.',
       doesNotShow:
-        'Who wrote, approved and tested a change, and why: ask for the change’s ticket and review, and compare the digest with the one `kmcp policy check` prints for the approved file. A version that never decided anything leaves no trace here.',
+        'Who really wrote, approved and tested a change, and why: whoever can write a policy’s file can write any author into it. Ask for the change’s ticket and review, and compare the digest with the one `kmcp policy check` prints for the approved file. A version that never decided anything leaves no trace here.',
       tables: [
         {
           title: 'Versions that decided',
@@ -97,6 +111,9 @@ export class PolicyUse {
             { name: 'last', label: 'last used' },
             { name: 'first_record', label: 'first record', isOnlyInFile: true },
             { name: 'change', label: 'change' },
+            { name: 'source', label: 'from', isOnlyInFile: true },
+            { name: 'author', label: 'author, as its file says' },
+            { name: 'reference', label: 'change, as its file says' },
           ],
           rows: uses
             .sort((a, b) => (a.first < b.first ? -1 : 1))
@@ -109,6 +126,9 @@ export class PolicyUse {
               last: timeText(use.last),
               first_record: use.firstAt,
               change: changes.includes(use) ? 'new in the period' : '',
+              source: toldOf(use)?.source ?? '',
+              author: toldOf(use)?.author ?? '',
+              reference: toldOf(use)?.change ?? '',
             })),
         },
         {
@@ -126,6 +146,8 @@ export class PolicyUse {
             { name: 'use', label: 'use' },
             { name: 'source', label: 'from' },
             { name: 'policy_sha256', label: 'SHA-256 of the policy' },
+            { name: 'author', label: 'author, as its file says' },
+            { name: 'reference', label: 'change, as its file says' },
             { name: 'says', label: 'all it says', isOnlyInFile: true },
           ],
           rows: this.#records,
@@ -138,6 +160,11 @@ export class PolicyUse {
           : [],
       observations: [
         ...(changes.length === 0 ? [] : [`The policy changed ${counted(changes.length, 'time')}: ${naming}.`]),
+        ...(unsigned.length === 0
+          ? []
+          : [
+              `${counted(unsigned.length, 'change')} of the policy whose file names no author or no change it belongs to.`,
+            ]),
         ...(unknown.length === 0
           ? []
           : [`${counted(unknown.length, 'policy', 'policies')} that decided not among the files given with --policy.`]),
@@ -159,11 +186,9 @@ const rowOf = (seen: Seen): Record<string, string> => ({
   use: said(seen.record.use),
   source: said(seen.record.source),
   policy_sha256: said(seen.record.policy_sha256),
+  author: said(seen.record.author),
+  reference: said(seen.record.change),
   says: said(Object.fromEntries(Object.entries(seen.record).filter(([name]) => !common.has(name)))),
 })
 
-/** Texts a record says, one level deep: one of them is the digest of the policy it is about. */
-const textsIn = (record: Readonly<Record<string, unknown>>): string[] =>
-  Object.values(record)
-    .flatMap((value) => (isRecord(value) ? Object.values(value) : [value]))
-    .filter((value) => typeof value === 'string')
+const keyOf = (route: string, digest: string): string => JSON.stringify([route, digest])

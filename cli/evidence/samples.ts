@@ -46,7 +46,8 @@ export interface Sample extends Drawn {
   readonly endProof: Proof | undefined
 }
 
-const endTypes: ReadonlySet<string> = new Set(['outcome', 'list', 'resolution'])
+/** A refusal ends a call that was on record too late to be let through. */
+const endTypes: ReadonlySet<string> = new Set(['outcome', 'list', 'resolution', 'refusal'])
 
 /**
  * The place of a record in the drawing: those with the lowest are drawn.
@@ -73,7 +74,6 @@ export class Samples {
     if (endTypes.has(seen.type)) {
       const drawn = this.#byCall.get(said(seen.record.call))
       if (drawn) drawn.end ??= seen
-      return
     }
     if (seen.when !== 'within' || !callTypes.has(seen.type)) return
     const population: Population = seen.type === 'admission' ? 'allowed' : 'stopped'
@@ -258,4 +258,6 @@ function article({ population, number, seen, end, rank, proof, endProof }: Sampl
 const endText = ({ type, record, time }: Seen): string =>
   type === 'resolution'
     ? `unknown: the gateway was gone before the answer (resolved ${timeText(time)})`
-    : `${type}, HTTP ${said(record.http_status)}${record.latency_ms === undefined ? '' : `, ${said(record.latency_ms)} ms`}`
+    : type === 'refusal'
+      ? `refused after all: ${said(record.reason)}`
+      : `${type}, HTTP ${said(record.http_status)}${record.latency_ms === undefined ? '' : `, ${said(record.latency_ms)} ms`}`

@@ -85,6 +85,8 @@ function shortened(record: JsonObject): JsonObject {
   return short
 }
 
+const broken = 'one of them was changed, or what stood between them is gone'
+
 /**
  * One step along a chain.
  *
@@ -111,7 +113,7 @@ export function step(
   const faults: string[] = []
   if (record.v !== recordVersion) faults.push(`is of version ${JSON.stringify(record.v)}, not ${recordVersion}`)
   if (record.seq !== head.seq) faults.push(`has number ${JSON.stringify(record.seq)}, expected ${head.seq}`)
-  if (record.prev !== head.prev) faults.push('does not follow the record before it')
+  if (record.prev !== head.prev) faults.push(`does not follow record ${head.seq - 1}: ${broken}`)
   // Two spellings of one record would let it be changed without being another: also catches a key that is there twice.
   if (!isCanonical(record, line)) faults.push('is not in canonical form')
   const seq = Number.isSafeInteger(record.seq) ? (record.seq as number) : head.seq

@@ -32,7 +32,7 @@ export function tlogProofOf(
   certificate: string,
 ): string {
   // The extra line is not authenticated: the record is by its leaf, the certificate by the node's key.
-  const extra = Buffer.from(JSON.stringify({ record: line, certificate })).toString('base64')
+  const extra = extraText(line, certificate)
   const hashes = path.map((hash) => `${hash.toString('base64')}\n`)
   return `${heading}\nextra ${extra}\nindex ${index}\n${hashes.join('')}\n${note}`
 }
@@ -60,6 +60,8 @@ export function checkProof(proof: string, nodeKeys: readonly NoteKey[]): Checked
   if (![extra, ...path].every(isBase64)) return no('it is not in its one spelling')
   const { record, certificate } = extraOf(extra)
   if (record === undefined || certificate === undefined) return no('it does not carry its record and certificate')
+  // Two records in it, or one that only looks like the leaf once it is bytes: not everybody would read the same one.
+  if (extraText(record, certificate) !== extra || !record.isWellFormed()) return no('it is not in its one spelling')
   const epoch = readCertificate(certificate, nodeKeys)
   if (typeof epoch === 'string') return no(`the key that signed the checkpoint is not certified: ${epoch}`)
   const opened = openNote(note, [readVerifierKey(epoch.key)])
@@ -72,6 +74,9 @@ export function checkProof(proof: string, nodeKeys: readonly NoteKey[]): Checked
     return no('the record is not in the tree the checkpoint was signed over')
   return { ok: true, line: record, index, origin: checkpoint.origin, size: checkpoint.size }
 }
+
+const extraText = (record: string, certificate: string): string =>
+  Buffer.from(JSON.stringify({ record, certificate })).toString('base64')
 
 const isBase64 = (text: string): boolean => Buffer.from(text, 'base64').toString('base64') === text
 

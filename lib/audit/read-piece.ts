@@ -24,6 +24,8 @@ export interface PieceAnswer {
 export function readPiece(piece: TappedPiece, tapped: TappedResponse, isToolCall: boolean): PieceAnswer {
   const isWhole = piece.size === piece.head.length + piece.tail.length
   if (tapped.kind === 'events') {
+    // At the start of a stream clients skip a byte order mark; within it, it is part of a name they do not know.
+    if (hasMark(piece.head) && tapped.bytes - piece.size > 1) return unknown
     if (isWhole) return wholeAnswer(messagesOf(Buffer.concat([piece.head, piece.tail]))[0] ?? nothing, isToolCall)
     return cutAnswer(insideEvent(piece), isToolCall)
   }
@@ -33,6 +35,7 @@ export function readPiece(piece: TappedPiece, tapped: TappedResponse, isToolCall
 }
 
 const nothing = Buffer.alloc(0)
+const unknown: PieceAnswer = { id: undefined, outcome: 'unknown', bytes: nothing, isWhole: false }
 
 function wholeAnswer(bytes: Buffer, isToolCall: boolean): PieceAnswer {
   let message: unknown
@@ -54,12 +57,13 @@ function wholeAnswer(bytes: Buffer, isToolCall: boolean): PieceAnswer {
 }
 
 /** Without a byte order mark, as clients read it. */
-const withoutMark = (bytes: Buffer): Buffer =>
-  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+const withoutMark = (bytes: Buffer): Buffer => (hasMark(bytes) ? bytes.subarray(3) : bytes)
+
+const hasMark = (bytes: Buffer): boolean => bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
 
 /** @param piece of a message, without the lines of an event around it; undefined where they cannot be told apart */
 function cutAnswer(piece: Pick<TappedPiece, 'head' | 'tail' | 'marks'> | undefined, isToolCall: boolean): PieceAnswer {
-  if (!piece) return { id: undefined, outcome: 'unknown', bytes: nothing, isWhole: false }
+  if (!piece) return unknown
   const [head, tail] = [withoutMark(piece.head).toString('latin1'), piece.tail.toString('latin1')]
   const fromStart = membersFromStart(head)
   // A member that begins in the head and is not named in the tail is the one the cut goes through.
@@ -132,7 +136,9 @@ function insideEvent({ head, tail, marks }: TappedPiece): Pick<TappedPiece, 'hea
     head.toString('latin1'),
   )
   const [last = '', ...after] = tail.toString('latin1').split(/[\r\n]+/)
-  const type = /^event: ?(.*)$/m.exec([lines?.[1] ?? '', ...after].join('\n'))?.[1]?.trimEnd() ?? ''
+  // Of a field that comes twice the last one counts.
+  const types = [...[lines?.[1] ?? '', ...after].join('\n').matchAll(/^event(?:: ?(.*))?$/gm)]
+  const type = types.at(-1)?.[1]?.trimEnd() ?? ''
   if (!lines || after.some((line) => /^data(:|$)/.test(line)) || (type !== '' && type !== 'message')) return undefined
   return { head: Buffer.from(lines[2] ?? '', 'latin1'), tail: Buffer.from(last, 'latin1'), marks }
 }

@@ -22,7 +22,7 @@ import { readTapped, type TappedResponse } from './tapped-response.ts'
  */
 export function responseOf(call: Call, saltKey: Buffer, serialized: unknown): JsonObject {
   try {
-    return describe(call, saltOf(saltKey, call.id), serialized)
+    return describe(call, saltOf(saltKey, call.id, 'response_commitment'), serialized)
   } catch {
     return { body_watched: false, body_not_watched: 'unreadable' }
   }
@@ -40,12 +40,19 @@ function describe(call: Call, salt: Buffer, serialized: unknown): JsonObject {
   const idRaw = message?.kind === 'request' ? message.idRaw : undefined
   const isToolCall = message?.kind === 'request' && message.method === 'tools/call'
   const answers = tapped.pieces.map((piece) => readPiece(piece, tapped, isToolCall))
-  const answer = idRaw === undefined ? undefined : answers.find((each) => answersTo(each, idRaw, tapped))
+  const at = idRaw === undefined ? -1 : answers.findIndex((each) => answersTo(each, idRaw, tapped))
+  const answer = answers[at]
+  // Clients take the first that answers: was there one before it, of which too little was kept?
+  const isFirst = at <= 0 || (isAllKept(tapped) && !answers.slice(0, at).some(mayAnswer))
   const isEnded = hasEnded(tapped, call, serialized)
   return {
     body_watched: isEnded ? true : 'cut',
     body_bytes: tapped.bytes,
-    ...(idRaw === undefined ? {} : outcomeOf(answer, answers, isEnded && isAllKept(tapped))),
+    ...(idRaw === undefined
+      ? {}
+      : isFirst
+        ? outcomeOf(answer, answers, isEnded && isAllKept(tapped))
+        : { rpc_outcome: 'unknown' }),
     ...commitmentTo(salt, tapped.kind === 'body' ? bodyOf(tapped) : answer && { ...answer, name: 'message' }),
   }
 }
@@ -62,6 +69,10 @@ function answersTo({ id, outcome, isWhole }: PieceAnswer, idRaw: string, { kind 
   return id === JSON.parse(idRaw)
 }
 
+/** Too little of it was kept to say that it is no answer. */
+const mayAnswer = ({ outcome, id, isWhole }: PieceAnswer): boolean =>
+  outcome !== undefined && id === undefined && !isWhole
+
 /** Is whatever may be an answer among the pieces? */
 const isAllKept = ({ kind, bytes, found, pieces }: TappedResponse): boolean =>
   kind === 'body' ? bytes === 0 || pieces.length === 1 : found <= pieces.length
@@ -71,9 +82,7 @@ function outcomeOf(answer: PieceAnswer | undefined, answers: readonly PieceAnswe
   if (answer?.outcome === 'error')
     return { rpc_outcome: 'error', ...(answer.code === undefined ? {} : { rpc_error_code: answer.code }) }
   if (answer) return { rpc_outcome: answer.outcome ?? 'unknown' }
-  const isOther = ({ outcome, id, isWhole }: PieceAnswer): boolean =>
-    outcome === undefined || id !== undefined || isWhole
-  const isNone = isAllSeen && answers.every(isOther)
+  const isNone = isAllSeen && !answers.some(mayAnswer)
   return { rpc_outcome: isNone ? 'none' : 'unknown' }
 }
 

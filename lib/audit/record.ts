@@ -21,7 +21,8 @@ import { type RedactionRules, redact } from './redact.ts'
  * - `policy`: a policy came into force on a route, or one was refused
  * - `start`, `stop`: a plugin server began a log, or ended it in order
  * - `recovery`: the logs before have been read, and their open admissions resolved
- * - `key`: a new key signs checkpoints from here on, certified by the node's; or an issuer of tokens has other keys
+ * - `key`: a new key signs checkpoints from here on, certified by the node's
+ * - `issuer_keys`: the keys an issuer of tokens signs with are others than before
  * - `heartbeat`: there was nothing to record
  * - `fault`: the disk failed, and what may be missing before this; or the trail was put back to an earlier state
  * - `peer_head`: how long the log of another node was
@@ -40,6 +41,7 @@ export const recordTypes = [
   'stop',
   'recovery',
   'key',
+  'issuer_keys',
   'heartbeat',
   'fault',
   'peer_head',
@@ -92,7 +94,7 @@ export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, se
       route: rules.name,
       ...(call.sentDigest === undefined
         ? {}
-        : { sent_body_commitment: commit(saltOf(saltKey, call.id), call.sentDigest) }),
+        : { sent_body_commitment: commit(saltOf(saltKey, call.id, 'sent_body_commitment'), call.sentDigest) }),
       ...seen,
       ...responseOf(call, saltKey, serialized),
       ...(call.listed
@@ -171,7 +173,6 @@ const setDigest = (names: readonly string[]): string =>
 
 function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
   const { principal, message, target } = call
-  const salt = saltOf(saltKey, call.id)
   const args =
     (target?.kind === 'tool' || target?.kind === 'prompt') && message !== undefined && 'params' in message
       ? message.params.arguments
@@ -210,8 +211,10 @@ function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
     ...(args === undefined ? {} : { arguments: redact(args, rules.redaction) }),
     ...(args === undefined || (call.bodyBytes ?? 0) > maxCommittedBytes
       ? {}
-      : { arguments_commitment: commit(salt, args) }),
-    ...(call.bodyDigest === undefined ? {} : { body_commitment: commit(salt, call.bodyDigest) }),
+      : { arguments_commitment: commit(saltOf(saltKey, call.id, 'arguments_commitment'), args) }),
+    ...(call.bodyDigest === undefined
+      ? {}
+      : { body_commitment: commit(saltOf(saltKey, call.id, 'body_commitment'), call.bodyDigest) }),
   }
 }
 
@@ -299,10 +302,18 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly request?: { readonly id?: unknown; readonly size?: unknown }
     readonly client_ip?: unknown
     readonly upstream_status?: unknown
+    readonly service?: { readonly name?: unknown }
+    readonly tries?: unknown
   }
   const number = (value: unknown): number | null =>
     value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
   const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
+  // An empty table of Lua's comes as an object.
+  const tries = (Array.isArray(log.tries) ? log.tries : []) as readonly {
+    readonly ip?: unknown
+    readonly port?: unknown
+  }[]
+  const asked = tries.at(-1)
   return {
     http_status: number(log.response?.status),
     response_bytes: number(log.response?.size),
@@ -311,6 +322,8 @@ function readSerialized(serialized: unknown): JsonObject {
     kong_latency_ms: number(log.latencies?.kong),
     upstream_latency_ms: number(log.latencies?.proxy),
     upstream_status: text(log.upstream_status),
+    service: text(log.service?.name),
+    upstream: typeof asked?.ip === 'string' ? `${shorten(asked.ip)}:${String(number(asked.port))}` : null,
     client_ip: text(log.client_ip),
     kong_request_id: text(log.request?.id),
   }

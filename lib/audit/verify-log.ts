@@ -21,10 +21,8 @@ export interface Silence {
  * @property open       ids of admitted calls that have no outcome
  * @property resolved   ids of calls that its recovery says have none
  * @property orphans    outcomes of calls it has no admission of
- * @property peerHeads  what it says of other nodes' logs
  * @property previous   the log before, as its start record names it; null for none, undefined where it does not say
- * @property roots      by size: of every good checkpoint, and of the sizes that were asked for
- * @property sealedAtMs by size of every good checkpoint: wall clock of the last record it covers
+ * @property saltDigest of the key that salts its commitments; undefined for a log that does not say
  * @property epochs     certified keys of the log, in order
  */
 export interface LogReport {
@@ -45,25 +43,9 @@ export interface LogReport {
   readonly open: ReadonlyMap<string, number>
   readonly resolved: ReadonlySet<string>
   readonly orphans: number
-  readonly peerHeads: readonly PeerHead[]
   readonly previous: JsonObject | null | undefined
-  readonly roots: ReadonlyMap<number, Buffer>
-  readonly sealedAtMs: ReadonlyMap<number, number>
+  readonly saltDigest: string | undefined
   readonly epochs: readonly Epoch[]
-}
-
-/**
- * What a log says of another node's.
- *
- * @property note        a checkpoint of the other log
- * @property certificate of the key that signed it
- * @property time        when it was told
- */
-export interface PeerHead {
-  readonly seq: number
-  readonly time: string
-  readonly note: string
-  readonly certificate: string
 }
 
 /** Signed at least once a second while there is something to sign; what is older than this by far was once signed. */
@@ -81,10 +63,6 @@ export class LogVerifier {
   readonly #warnings: string[] = []
   readonly #open = new Map<string, number>()
   readonly #resolved = new Set<string>()
-  readonly #peerHeads: PeerHead[] = []
-  readonly #roots = new Map<number, Buffer>()
-  readonly #sealedAtMs = new Map<number, number>()
-  readonly #wanted: ReadonlySet<number>
   readonly #checkpoints: Iterator<string>
   #pending: { readonly checkpoint: Checkpoint; readonly note: string } | undefined
   #head: ChainHead = genesis
@@ -92,7 +70,8 @@ export class LogVerifier {
   #named: JsonObject | undefined
   #before: JsonObject | undefined
   #nodeKeys: readonly NoteKey[] = []
-  #epochs: Epoch[] = []
+  readonly #epochs: Epoch[] = []
+  readonly #epochKeys: NoteKey[] = []
   #firstLeaf: { readonly size: number; readonly root: Buffer } | undefined
   #sealedRoot: { readonly size: number; readonly root: Buffer } | undefined
   #sealed = 0
@@ -108,18 +87,11 @@ export class LogVerifier {
    * @param key         what the log's files are called
    * @param checkpoints lines of its checkpoint file, in order
    * @param nodeKeys    those one trusts; undefined takes the one the log itself names, which proves less
-   * @param wanted      sizes at which somebody says what the root was
    */
-  constructor(
-    key: string,
-    checkpoints: Iterator<string>,
-    nodeKeys: readonly NoteKey[] | undefined,
-    wanted: readonly number[] = [],
-  ) {
+  constructor(key: string, checkpoints: Iterator<string>, nodeKeys: readonly NoteKey[] | undefined) {
     this.#key = key
     this.#checkpoints = checkpoints
     this.#keys = nodeKeys
-    this.#wanted = new Set(wanted)
     this.#nextCheckpoint()
   }
 
@@ -133,7 +105,6 @@ export class LogVerifier {
     this.#firstLeaf ??= { size: 1, root: leaf }
     if (record) this.#read(record, at)
     else if (at === 1) this.#fault('does not begin with a start record')
-    if (this.#wanted.has(at)) this.#roots.set(at, this.#tree.root())
     while (this.#pending && this.#pending.checkpoint.size <= at) this.#check(this.#pending, at)
     return record
   }
@@ -171,10 +142,8 @@ export class LogVerifier {
       open: this.#open,
       resolved: this.#resolved,
       orphans: this.#orphans,
-      peerHeads: this.#peerHeads,
       previous: start.previous === undefined ? undefined : (start.previous as JsonObject | null),
-      roots: this.#roots,
-      sealedAtMs: this.#sealedAtMs,
+      saltDigest: typeof start.salt_sha256 === 'string' ? start.salt_sha256 : undefined,
       epochs: this.#epochs,
     }
   }
@@ -208,16 +177,7 @@ export class LogVerifier {
         if (call !== undefined) this.#resolved.add(call)
         break
       case 'key':
-        // Without an epoch it is of keys that verify tokens.
-        if (record.epoch !== undefined) this.#readKey(record, at)
-        break
-      case 'peer_head':
-        this.#peerHeads.push({
-          seq: at,
-          time: textOf(record.time),
-          note: textOf(record.note),
-          certificate: textOf(record.certificate),
-        })
+        this.#readKey(record, at)
         break
       case 'fault':
         if (record.what === 'rollback')
@@ -278,6 +238,7 @@ export class LogVerifier {
       return
     }
     this.#epochs.push(read)
+    this.#epochKeys.push(readVerifierKey(read.key))
   }
 
   #readTimes(record: JsonObject, at: number): void {
@@ -304,8 +265,9 @@ export class LogVerifier {
   #check({ checkpoint, note }: { checkpoint: Checkpoint; note: string }, at: number): void {
     const { size, root, origin } = checkpoint
     // The first that were certified before this size.
-    const epoch = this.#epochs.findLast(({ before }) => before.size < size)
-    const opened = epoch ? openNote(note, [readVerifierKey(epoch.key)]) : undefined
+    const number = this.#epochs.findLastIndex(({ before }) => before.size < size)
+    const [epoch, key] = [this.#epochs[number], this.#epochKeys[number]]
+    const opened = key && openNote(note, [key])
     const which = `the checkpoint over ${size} records`
     if (size < at || size <= this.#sealed) this.#fault(`${which} is out of order`)
     else if (!epoch) this.#fault(`${which} was signed before there was a key`)
@@ -315,8 +277,6 @@ export class LogVerifier {
     else {
       this.#sealed = size
       this.#sealedRoot = { size, root }
-      this.#roots.set(size, root)
-      if (this.#clock) this.#sealedAtMs.set(size, this.#clock.wallMs)
       this.#unsealedSinceMono = undefined
     }
     this.#nextCheckpoint()

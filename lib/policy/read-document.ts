@@ -2,13 +2,29 @@
 import type { PolicyConfig } from './policy.ts'
 import { isRecord } from '../is-record.ts'
 
+/**
+ * What a file says of itself. It goes on record as that, and proves nothing; it is no part of the version.
+ *
+ * @property author who wrote this version. @property change the change it belongs to: a ticket, a commit, a review
+ */
+export interface SaidOfItself {
+  readonly author?: string
+  readonly change?: string
+}
+
 export type DocumentReading =
-  { readonly ok: true; readonly policy: PolicyConfig } | { readonly ok: false; readonly faults: readonly string[] }
+  | { readonly ok: true; readonly policy: PolicyConfig; readonly says: SaidOfItself }
+  | { readonly ok: false; readonly faults: readonly string[] }
 
 type Check = (value: unknown, at: string, faults: string[]) => void
 
 const text: Check = (value, at, faults) => {
   if (typeof value !== 'string' || value === '') faults.push(`${at} must be a text`)
+}
+const maxSaid = 256
+const shortText: Check = (value, at, faults) => {
+  text(value, at, faults)
+  if (typeof value === 'string' && value.length > maxSaid) faults.push(`${at} may have ${maxSaid} characters`)
 }
 const flag: Check = (value, at, faults) => {
   if (typeof value !== 'boolean') faults.push(`${at} must be true or false`)
@@ -46,6 +62,8 @@ const anything: Check = () => undefined
 const targets = { tools: listOf(text), prompts: listOf(text), resources: listOf(text), labelled: listOf(text) }
 
 const document = recordOf({
+  author: shortText,
+  change: shortText,
   permissions: mapOf(
     recordOf({
       ...targets,
@@ -66,7 +84,7 @@ const document = recordOf({
 })
 
 /**
- * Reads a policy document: `permissions`, `roles`, `bindings`, `deny`, each of them optional.
+ * Reads a policy document: `permissions`, `roles`, `bindings`, `deny`, `labels`, and `author` and `change`, each of them optional.
  *
  * @returns the policy, or every fault with the place it is at
  */
@@ -74,9 +92,18 @@ export function readPolicyDocument(value: unknown): DocumentReading {
   const faults: string[] = []
   document(value, '', faults)
   if (faults.length > 0) return { ok: false, faults }
-  const { permissions = {}, roles = {}, bindings = [], deny, labels } = value as Partial<PolicyConfig>
+  const {
+    permissions = {},
+    roles = {},
+    bindings = [],
+    deny,
+    labels,
+    author,
+    change,
+  } = value as Partial<PolicyConfig> & SaidOfItself
   return {
     ok: true,
+    says: { ...(author === undefined ? {} : { author }), ...(change === undefined ? {} : { change }) },
     policy: { permissions, roles, bindings, ...(deny?.length ? { deny } : {}), ...(labels ? { labels } : {}) },
   }
 }

@@ -1,6 +1,6 @@
 /** Anchors outside the node: a real time stamp authority, a store that holds on to what it has, and thieves. */
 import { execFile, execFileSync } from 'node:child_process'
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto'
 import { appendFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { Certificate, ContentInfo, SignedData, TimeStampReq, TimeStampResp } fro
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { signRequest } from '../../adapters/aws-sigv4.ts'
 import { Anchorer } from '../../adapters/anchors/anchorer.ts'
+import { runAnchors } from '../../adapters/anchors/run.ts'
 import { readStatus } from '../../adapters/anchors/status.ts'
 import { targetsOf } from '../../adapters/anchors/targets.ts'
 import { timeStampRequest } from '../../adapters/anchors/time-stamp.ts'
@@ -25,6 +26,7 @@ import {
   verifyWith,
 } from '../support/anchoring.ts'
 import { eventually } from '../support/eventually.ts'
+import { writeSignedLog } from '../support/signed-log.ts'
 import { type LockingStore, startStore, storeKeys } from '../support/locking-store.ts'
 import {
   answerWith,
@@ -36,12 +38,15 @@ import {
   reissue,
   rejected,
   replyOf,
+  signedWithWeakPss,
   startAuthority,
 } from '../support/time-stamp-authority.ts'
 import { linesOf, segmentsOf, trailFolder, trailIn, writeLines, writtenTrail } from '../support/trails.ts'
 
 const absent = opensslAbsent()
 if (absent !== undefined) console.warn(`anchors are not tested against a real authority: ${absent}`)
+
+const makeKey = (): KeyObject => generateKeyPairSync('ed25519').privateKey
 
 let folder: string
 let shelf: string
@@ -96,7 +101,7 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     await writeFile(response, Buffer.from(String(line.response), 'base64'))
     const byHand = execFileSync('openssl', ['ts', '-verify', '-data', note, '-in', response, '-CAfile', authority.rootFile], { stdio: ['ignore', 'pipe', 'pipe'] }) // prettier-ignore
     expect(byHand.toString()).toContain('Verification: OK')
-    const verified = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 0 })
+    const verified = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 600 })
     expect(verified).toMatchObject({ faults: [], warnings: [], timeStamps: 1 })
     expect(Math.abs(Date.parse(String(line.gen_time)) - Date.now())).toBeLessThan(60_000)
     expect(verified.limits.join()).toContain(
@@ -214,6 +219,31 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     ['that is garbage', 'is no time stamp', () => Promise.resolve([Buffer.from('<html>who is this</html>')])],
     ['that is empty', 'is no time stamp', () => Promise.resolve([Buffer.alloc(0)])],
     ['with bytes after it', 'not DER from end to end', (line) => Promise.resolve([Buffer.concat([Buffer.from(String(line.response), 'base64'), Buffer.alloc(1)])])],
+    ['under a certificate that was signed with SHA-1', 'is signed with a digest that is not safe', async (line) => {
+      const by = await makeAuthority(join(shelf, 'signed-sha1'), { isRsa: true, signedBy: 'sha1' })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['by an RSA key of 1,024 bits', 'a key that is too short', async (line) => {
+      const by = await makeAuthority(join(shelf, 'rsa-1024'), { isRsa: true, rsaBits: 1024 })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['below a curve of 224 bits', 'a key that is too short', async (line) => {
+      const by = await makeAuthority(join(shelf, 'p-224'), { curve: 'P-224', hasIntermediate: true })
+      return [await replyOf(by, await requestOf(line)), by.rootFile]
+    }],
+    ['by PSS with SHA-1', 'with a digest that is not safe', async (line) => {
+      const by = await makeAuthority(join(shelf, 'pss'), { isRsa: true })
+      return [await signedWithWeakPss(by, await replyOf(by, await requestOf(line))), by.rootFile]
+    }],
+    ['that two have signed', 'a time stamp has one signature', async (line) => {
+      const second = await makeAuthority(join(shelf, 'second'))
+      const said = { imprint: imprintOf(noteOf(line)), nonce: String(line.nonce), genTime: new Date(), second }
+      return [await forgeReply(authority, said)]
+    }],
+    ['that does not name who signed it', 'does not say which certificate signed it', async (line) => {
+      const said = { imprint: imprintOf(noteOf(line)), nonce: String(line.nonce), genTime: new Date(), namesSigner: false }
+      return [await forgeReply(authority, said)]
+    }],
     ['by an authority nobody trusts', 'does not lead to one in --tsa-ca', async (line) => {
       const by = await makeAuthority(join(shelf, 'stranger'))
       return [await replyOf(by, await requestOf(line)), authority.rootFile]
@@ -261,7 +291,7 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     }, 'the nonce in the time stamp is not the one'],
     ['never answers', () => undefined, 'no whole answer within 300 ms'],
     ['begins to answer', (_request, response) => void response.writeHead(200).write('0'), 'no whole answer within 300 ms'],
-    ['answers without end', answerWith(Buffer.alloc(10 * 1024 * 1024)), 'more than 65536 bytes'],
+    ['answers without end', answerWith(Buffer.alloc(10 * 1024 * 1024)), 'more than 1048576 bytes'],
     ['hangs up', (_request, response) => void response.destroy(), 'socket hang up'],
   ] // prettier-ignore
   it.each(failing)('an authority that %s keeps nobody waiting, and is seen', async (_note, behave, because) => {
@@ -281,6 +311,33 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     ])
     expect(status?.targets[0]?.unanchored_since).toMatch(/^\d{4}-/)
     expect(anchorLines(folder).map(({ name }) => name)).toEqual(['tsa-2', 'vault'])
+  })
+
+  it('is not taken where it was made under another policy than the one that was asked for', async () => {
+    await writtenTrail(folder, 1)
+    const tsa = await startAuthority(authority, async (request, response) => {
+      const { hashedMessage } = TimeStampReq.fromBER(request).messageImprint
+      const imprint = Buffer.from(hashedMessage.valueBlock.valueHexView)
+      await answerWith(await forgeReply(authority, { imprint, nonce: nonceIn(request), genTime: new Date() }))(request, response) // prettier-ignore
+    })
+    const settings = anchorConfig(folder, { tsas: [tsa] })
+    const under = (policy: string) => ({ ...settings, time_stamps: settings.time_stamps.map((one) => ({ ...one, policy })) }) // prettier-ignore
+    const { isAll, said } = await anchorOnce(under('1.2.3.4.9'))
+    expect(isAll).toBe(false)
+    expect(said.join()).toContain('made under policy 1.2.3.4.1, and not under 1.2.3.4.9')
+    expect((await anchorOnce(under('1.2.3.4.1'))).isAll).toBe(true)
+  })
+
+  it('T30 is asked for with a password that is nowhere, also where the authority sends it back', async () => {
+    await writtenTrail(folder, 1)
+    const secret = process.env.KMCP_SPEC_COLLECTOR_TOKEN ?? ''
+    const tsa = await startAuthority(authority, answerWith(rejected(`\u001b[31m who is ${secret}?`)))
+    const settings = anchorConfig(folder, { tsas: [tsa] })
+    const authorization = { env: 'KMCP_SPEC_COLLECTOR_TOKEN' }
+    const config = { ...settings, time_stamps: settings.time_stamps.map((one) => ({ ...one, authorization })) }
+    const { said } = await anchorOnce(config)
+    expect(said.join()).toContain('the authority refused it: status 2 (\\u001b[31m who is ***?)')
+    expect(JSON.stringify(readStatus(folder)) + said.join()).not.toContain(secret)
   })
 
   it('is taken later when the authority was away, and the gap shows until then', async () => {
@@ -306,12 +363,57 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     )
     expect(await anchoring.kill('SIGTERM')).toBe(0)
     expect(readStatus(folder)).toMatchObject({ is_running: false, alarms: [] })
-    const verified = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 0 })
+    const verified = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 600 })
     expect(verified).toMatchObject({ faults: [], warnings: [] })
   }, 60_000)
 })
 
 describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
+  it('T22 rewriting and having it stamped anew does not go with whoever says how soon records are stamped', async () => {
+    const keys = { node: makeKey(), epochs: [makeKey()] }
+    await writeSignedLog(folder, keys, [[{ type: 'denial', tool: 'read' }]])
+    const tsa = await startAuthority(authority)
+    expect((await anchorOnce(anchorConfig(folder, { tsas: [tsa] }))).isAll).toBe(true)
+    // Nothing beside the trail tells the difference: it is all signed, and all stamped.
+    expect(await verifyWith(folder, { rootFile: authority.rootFile })).toMatchObject({ faults: [], timeStamps: 1 })
+    const { faults } = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 900 })
+    expect(faults).toEqual([
+      expect.stringMatching(
+        /record 1 was stamped by tsa-1 at \S+ for the first time, \d{6,} s after it says it was written/,
+      ),
+    ])
+  })
+
+  it('T22 nor does a log before the newest, which that one’s stamps cover', async () => {
+    const hour = 3_600_000
+    const earlier = trailIn(folder, {}, { nowMs: () => Date.now() - hour, monoMs: () => systemClock.monoMs() })
+    await earlier.append({ type: 'heartbeat' })
+    await earlier.close()
+    await writtenTrail(folder, 1)
+    const tsa = await startAuthority(authority)
+    await anchorOnce(anchorConfig(folder, { tsas: [tsa] }))
+    const late = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 900 })
+    expect(late.faults).toEqual([
+      expect.stringMatching(
+        /00000001-[0-9a-f]{8} \(node-1\): record 1 was stamped by tsa-1 at \S+ for the first time, 3[56]\d\d s after/,
+      ),
+    ])
+    const content = await verifyWith(folder, { rootFile: authority.rootFile, maxUnstampedS: 2 * 3_600 })
+    expect(content.faults).toEqual([])
+  })
+
+  it('T26 records of a clock that was ahead of the authority’s are named', async () => {
+    const ahead = trailIn(folder, {}, { nowMs: () => Date.now() + 3_600_000, monoMs: () => systemClock.monoMs() })
+    await ahead.append({ type: 'heartbeat' })
+    await ahead.close()
+    const tsa = await startAuthority(authority)
+    await anchorOnce(anchorConfig(folder, { tsas: [tsa] }))
+    const { warnings } = await verifyWith(folder, { rootFile: authority.rootFile })
+    expect(warnings).toEqual([
+      expect.stringMatching(/record \d was stamped .* says it was written after that: a clock/),
+    ])
+  })
+
   it('T18 cutting off the end, with checkpoints and anchors, does not go with the auditor’s copy', async () => {
     const store = await startStore()
     await writtenTrail(folder, 6)
@@ -342,6 +444,12 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     const status = await kmcp('audit', 'anchor', '--config', config, '--status')
     expect(status.code).toBe(0)
     expect(status.stdout).toMatch(/tsa-1 +timestamp +- +00000001-[0-9a-f]{8} record 9/)
+    // One that is named since, and that nobody gives anything to.
+    const more = join(folder, 'more.yaml')
+    const { url } = await startCollector()
+    await writeFile(more, JSON.stringify({ ...settings, collectors: [{ name: 'siem-2', url }] }))
+    const behind = await kmcp('audit', 'anchor', '--config', more, '--status')
+    expect(behind).toMatchObject({ code: 1, stdout: expect.stringContaining('nothing is given to siem-2') as string })
     const fetched = await store.fetchAll(await trailFolder())
     const outside = ['--dir', folder, '--tsa-ca', authority.rootFile, '--anchors', fetched]
     const good = await kmcp('audit', 'verify', ...outside)
@@ -352,6 +460,13 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
     expect(bad).toMatchObject({ code: 1, stdout: expect.stringContaining('the end is missing') as string })
     expect(await kmcp('audit', 'verify', '--dir', folder, '--tsa-ca', config)).toMatchObject({ code: 2 })
     expect(await kmcp('audit', 'verify', '--dir', folder, '--anchors', `${fetched}-none`)).toMatchObject({ code: 2 })
+    // What a tool has packed, or a SIEM has put into lines of its own: nothing was compared with it.
+    await writeFile(join(folder, 'export.json'), '{"_raw":"{}"}\n')
+    const packed = await kmcp('audit', 'verify', '--dir', folder, '--anchors', join(folder, 'export.json'))
+    expect(packed).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('export.json has no anchor in it') as string,
+    })
   }, 60_000)
 
   it('T18 limits name what is after the last anchor, and since when', async () => {
@@ -375,6 +490,25 @@ describe.skipIf(absent !== undefined)('what a thief does to a trail', () => {
 })
 
 describe('anchors in a store and at a collector', () => {
+  it('are not taken for given by a store without versions, nor by whoever answers with a web page', async () => {
+    const [store, collector] = [await startStore(), await startCollector()]
+    store.ignoresLocks = true
+    collector.status = 200
+    collector.type = 'text/html'
+    await writtenTrail(folder, 2)
+    const config = anchorConfig(folder, { store, collector: `${collector.url}?key=hunter2` })
+    const { isAll, said } = await anchorOnce(config)
+    expect(isAll).toBe(false)
+    expect(said.join()).toContain('vault: not anchored: the store kept it without a version, so without a lock')
+    expect(said.join()).toContain('siem-2: not anchored: a web page came back, with status 200')
+    expect(anchorFilesOf(folder)).toEqual([])
+    store.ignoresLocks = false
+    collector.type = 'application/json'
+    expect((await anchorOnce(config)).isAll).toBe(true)
+    // Auditors get these lines.
+    expect(JSON.stringify(anchorLines(folder))).not.toContain('hunter2')
+  })
+
   it('T20 a node rolled back to a snapshot is missed by whoever has the copies', async () => {
     const [store, collector] = [await startStore(), await startCollector()]
     const config = anchorConfig(folder, { store, collector: collector.url })
@@ -566,16 +700,27 @@ describe('anchors in a store and at a collector', () => {
       (many) => many === 1,
       20_000,
     )
-    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process that anchors writes to/)
+    await expect(anchorOnce(anchorConfig(folder, { store }))).rejects.toThrow(/another process anchors/)
     expect(await anchoring.kill('SIGTERM')).toBe(0)
+    // One whose place another has taken goes.
+    const stopping = new AbortController()
+    const one = runAnchors(anchorConfig(folder, { store }), false, stopping.signal, () => undefined)
+    await eventually(
+      () => Promise.resolve(readStatus(folder)?.is_running),
+      (is) => is === true,
+    )
+    await rm(join(folder, 'anchors.sock'))
+    await expect(one).rejects.toThrow(/another process has taken over/)
   })
 })
 
 /** The tool in a process of its own; the servers it speaks to are in this one. */
-function kmcp(...args: string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+function kmcp(...args: string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts')
   return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], (error, stdout) => resolve({ code: Number(error?.code ?? 0), stdout }))
+    execFile(process.execPath, [main, ...args], (error, stdout, stderr) =>
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    )
   })
 }
 

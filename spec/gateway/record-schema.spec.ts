@@ -22,7 +22,7 @@ import { sendRaw } from '../support/raw-http.ts'
 import { schemaFaults } from '../support/record-schema.ts'
 import { RecordingUpstream } from '../support/recording-upstream.ts'
 
-/** Made here; the rest is made in spec/unit/lib/audit/record-schema.spec.ts, or by nothing yet (`policy`, `peer_head`). */
+/** Made here; the rest is made in spec/unit/lib/audit/record-schema.spec.ts, or in specs of several nodes (`peer_head`). */
 const madeHere = [
   'admission',
   'outcome',
@@ -33,11 +33,15 @@ const madeHere = [
   'limit',
   'start',
   'key',
+  'issuer_keys',
+  'policy',
 ] as const
-const madeElsewhere = ['resolution', 'recovery', 'stop', 'heartbeat', 'fault', 'policy', 'peer_head'] as const
+const madeElsewhere = ['resolution', 'recovery', 'stop', 'heartbeat', 'fault', 'peer_head'] as const
 
 const perMinute = 30
 const hostile = 'x"}\n{"type":"admission"}\r\u001b[2J\u009b\u202e'
+/** As it is recorded: what would steer the terminal it is read in stands there as text. */
+const spelledOut = hostile.replace('\u009b', '\\u009b').replace('\u202e', '\\u202e')
 
 describe.skipIf(skipReason)('records of wide traffic', () => {
   let gateway: GatewayUnderTest
@@ -311,7 +315,7 @@ describe.skipIf(skipReason)('records of wide traffic', () => {
     ],
     [
       'a person’s name made to be seen as something else',
-      { type: 'admission', person: { name: hostile } },
+      { type: 'admission', person: { name: spelledOut } },
       () => own({ name: hostile }),
     ],
     [

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { auditTable, rowsOf } from '../../cli/audit-show.ts'
@@ -123,10 +123,17 @@ describe.skipIf(skipReason)('records', () => {
       expect((admission?.decision as { policy_sha256: string }).policy_sha256).toMatch(/^[0-9a-f]{64}$/)
       // Whoever has the body and the salt can show that it was this one; nobody can try bodies against it.
       expect(admission?.body_commitment).toBe(
-        await committed(gateway.auditDir, admission, createHash('sha256').update(body).digest('hex')),
+        await committed(
+          gateway.auditDir,
+          admission,
+          'body_commitment',
+          createHash('sha256').update(body).digest('hex'),
+        ),
       )
       const { arguments: args } = (JSON.parse(body) as { params: { arguments: Json } }).params
-      expect(admission?.arguments_commitment).toBe(await committed(gateway.auditDir, admission, args))
+      expect(admission?.arguments_commitment).toBe(
+        await committed(gateway.auditDir, admission, 'arguments_commitment', args),
+      )
       expect(outcome).toMatchObject({
         type: 'outcome',
         call: admission?.call,
@@ -145,6 +152,8 @@ describe.skipIf(skipReason)('records', () => {
         expect({ member, value: outcome?.[member] }).toEqual({ member, value: expect.any(Number) as number })
       }
       expect(outcome?.kong_request_id).toMatch(/^[0-9a-f]{32}$/)
+      expect(outcome?.service).toBe(route)
+      expect(outcome?.upstream).toMatch(/^127\.\d+\.\d+\.\d+:\d+$/)
       expect(Date.parse(String(outcome?.time))).toBeGreaterThanOrEqual(Date.parse(String(admission?.time)))
     })
 
@@ -458,12 +467,12 @@ describe.skipIf(skipReason)('records', () => {
       )
       const { faults } = verifyTrails([copy])
       await rm(copy, { recursive: true, force: true })
-      // Each names the log and the node in front.
-      return faults.map((fault) => fault.slice(copy.length + 1).replace(/ \([^ )]+\): /, ': '))
+      return faults.map((fault) => fault.slice(copy.length + 1))
     }
     const exchanged = (lines: string[], at: number, change: (record: Record<string, unknown>) => object): string[] =>
       lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>) as Json))
     const keyOf = (file: string): string => file.slice('trail-'.length, -'-000001.jsonl'.length)
+    const at = (file: string): string => `${keyOf(file)} (${hostname()})`
 
     it('are whole', async () => {
       const { faults, records, logs } = verifyTrails([whole])
@@ -477,7 +486,9 @@ describe.skipIf(skipReason)('records', () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, 5, (record) => ({ ...record, route: 'jirA' })),
       )
-      expect(faults[0]).toBe(`${keyOf(first)}: record 7 does not follow the record before it`)
+      expect(faults[0]).toBe(
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
+      )
       expect(faults.slice(1).join()).toContain('was signed over other records than these')
     })
 
@@ -485,26 +496,28 @@ describe.skipIf(skipReason)('records', () => {
       const faults = await afterChanging(first, (lines) =>
         exchanged(lines, lines.length - 1, (record) => ({ ...record, route: 'x' })),
       )
-      expect(faults.at(-1)).toContain(`${keyOf(second)}: the log before it, ${keyOf(first)}, does not end where it did`)
+      expect(faults.at(-1)).toContain(`${at(second)}: the log before it, ${keyOf(first)}, does not end where it did`)
     })
 
     it('T17 show that a record was removed, from the middle and from the end of an earlier log', async () => {
       expect((await afterChanging(first, (lines) => lines.toSpliced(6, 1))).slice(0, 2)).toEqual([
-        `${keyOf(first)}: record 7 has number 8, expected 7`,
-        `${keyOf(first)}: record 7 does not follow the record before it`,
+        `${at(first)}: record 7 has number 8, expected 7`,
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
       ])
       expect((await afterChanging(first, (lines) => lines.slice(0, -1))).at(-1)).toContain('does not end where it did')
     })
 
     it('T19 show that two were swapped, one is there twice, one was put in', async () => {
       const swapped = await afterChanging(first, (lines) => lines.with(6, lines[7] ?? '').with(7, lines[6] ?? ''))
-      expect(swapped.some((fault) => fault.startsWith(`${keyOf(first)}: record 7 has number 8`))).toBe(true)
+      expect(swapped.some((fault) => fault.startsWith(`${at(first)}: record 7 has number 8`))).toBe(true)
       const twice = await afterChanging(first, (lines) => lines.toSpliced(6, 0, lines[5] ?? ''))
-      expect(twice).toContain(`${keyOf(first)}: record 7 has number 6, expected 7`)
+      expect(twice).toContain(`${at(first)}: record 7 has number 6, expected 7`)
       const put = await afterChanging(first, (lines) => lines.toSpliced(6, 0, '{"seq":7,"type":"admission","v":2}'))
-      expect(put).toContain(`${keyOf(first)}: record 7 does not follow the record before it`)
+      expect(put).toContain(
+        `${at(first)}: record 7 does not follow record 6: one of them was changed, or what stood between them is gone`,
+      )
       expect(await afterChanging(first, (lines) => lines.toSpliced(6, 0, ''))).toContain(
-        `${keyOf(first)}: record 7 is no record`,
+        `${at(first)}: record 7 is no record`,
       )
     })
 
@@ -518,7 +531,7 @@ describe.skipIf(skipReason)('records', () => {
 
     it('show that the first record is gone', async () => {
       expect(await afterChanging(second, (lines) => lines.slice(1))).toContain(
-        `${keyOf(second)}: does not begin with a start record`,
+        `${at(second)}: does not begin with a start record`,
       )
     })
   })

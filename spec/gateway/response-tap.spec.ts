@@ -93,7 +93,7 @@ describe.skipIf(skipReason)('what came back', () => {
 
   /** What a record of these bytes says. */
   const committed = (outcome: AuditRecord, bytes: string | Uint8Array): Promise<string> =>
-    committedTo(gateway.auditDir, outcome, createHash('sha256').update(bytes).digest('hex'))
+    committedTo(gateway.auditDir, outcome, 'response_commitment', createHash('sha256').update(bytes).digest('hex'))
 
   /** A tool call that is answered by the script, to its end. */
   async function call(route: Route, script: (id: number) => Script, message = toolCall): Promise<Got> {

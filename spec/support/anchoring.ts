@@ -127,15 +127,20 @@ export function startAnchorProcess(configFile: string): AnchorProcess {
 }
 
 /** A collector that keeps what it is sent. */
-export async function startCollector(): Promise<{ readonly url: string; readonly lines: string[]; status: number }> {
-  const collector = { url: '', lines: [] as string[], status: 204 }
+export async function startCollector(): Promise<{
+  readonly url: string
+  readonly lines: string[]
+  status: number
+  type: string
+}> {
+  const collector = { url: '', lines: [] as string[], status: 204, type: 'application/json' }
   const server = createServer((request, response) => {
     let body = ''
     request.on('data', (chunk: Buffer) => (body += chunk.toString('utf8')))
     request.on('end', () => {
       const isKnown = request.headers.authorization === 'Bearer collector-token'
       if (isKnown && collector.status === 204) collector.lines.push(body)
-      response.writeHead(isKnown ? collector.status : 401).end()
+      response.writeHead(isKnown ? collector.status : 401, { 'content-type': collector.type }).end()
     })
   })
   servers.push(server)

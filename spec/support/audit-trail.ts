@@ -1,7 +1,7 @@
 /** What the suite put on record, as a spec reads it: straight from the files. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { commit, saltOf } from '../../lib/audit/commitment.ts'
+import { commit, type CommitmentName, saltOf } from '../../lib/audit/commitment.ts'
 import type { Json } from '../../lib/mcp/message.ts'
 
 /** A record, loosely typed: specs say which members they expect. */
@@ -22,11 +22,23 @@ export async function trailText(directory: string): Promise<string> {
 }
 
 /** Records the trail keeps about itself, at times of its own. */
-const ownRecords = new Set(['start', 'stop', 'key', 'heartbeat', 'recovery', 'policy', 'fault', 'peer_head'])
+const ownRecords = new Set([
+  'start',
+  'stop',
+  'key',
+  'issuer_keys',
+  'heartbeat',
+  'recovery',
+  'policy',
+  'fault',
+  'peer_head',
+])
+
+export const isOwnRecord = ({ type }: AuditRecord): boolean => ownRecords.has(type)
 
 /** The records of calls, oldest first. */
 export async function readRecords(directory: string): Promise<AuditRecord[]> {
-  return (await readAllRecords(directory)).filter(({ type }) => !ownRecords.has(type))
+  return (await readAllRecords(directory)).filter((record) => !isOwnRecord(record))
 }
 
 /** All records, oldest first; a line that is still being written is left out. */
@@ -51,10 +63,15 @@ export function whyOf(record: AuditRecord | undefined): string | undefined {
 }
 
 /** What a record should commit to, with the salt of the log it is in. */
-export async function committed(directory: string, record: AuditRecord | undefined, value: Json): Promise<string> {
+export async function committed(
+  directory: string,
+  record: AuditRecord | undefined,
+  name: CommitmentName,
+  value: Json,
+): Promise<string> {
   const [salt = ''] = (await readdir(directory)).filter(
     (name) => name.includes(String(record?.boot).slice(0, 8)) && name.startsWith('salt-'),
   )
   const saltKey = Buffer.from((await readFile(join(directory, salt), 'utf8')).trim(), 'hex')
-  return commit(saltOf(saltKey, String(record?.call)), value)
+  return commit(saltOf(saltKey, String(record?.call), name), value)
 }

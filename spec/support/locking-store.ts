@@ -19,6 +19,8 @@ export interface LockingStore {
   readonly versions: StoredVersion[]
   readonly answered: { readonly method: string; readonly status: number; readonly code: string }[]
   refuse: number | undefined
+  /** Takes every header and does nothing about it. */
+  ignoresLocks: boolean
   /** Called when an object is there, before anybody is told. */
   onStored: (() => void) | undefined
   nowMs(): number
@@ -44,6 +46,7 @@ export async function startStore(nowMs: () => number = Date.now): Promise<Lockin
     versions: [],
     answered: [],
     refuse: undefined,
+    ignoresLocks: false,
     onStored: undefined,
     nowMs,
     async fetchAll(folder) {
@@ -111,7 +114,7 @@ function judge(store: LockingStore, request: IncomingMessage, body: Buffer): Ver
     const version = `v${store.versions.length + 1}`
     store.versions.push({ key, version, body, retainUntilMs: until })
     store.onStored?.()
-    return { status: 200, code: '', version }
+    return store.ignoresLocks ? no(200, '') : { status: 200, code: '', version }
   }
   if (request.method === 'DELETE') {
     const version = url.searchParams.get('versionId')

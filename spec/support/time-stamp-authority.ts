@@ -1,12 +1,21 @@
 /** A time stamp authority run by OpenSSL, with certificates of all kinds, and what a forger would send. */
 import { execFile, execFileSync } from 'node:child_process'
+import { constants, sign } from 'node:crypto'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Integer, Null, OctetString } from 'asn1js'
-import { AlgorithmIdentifier, MessageImprint, TSTInfo } from 'pkijs'
+import {
+  AlgorithmIdentifier,
+  ContentInfo,
+  MessageImprint,
+  RSASSAPSSParams,
+  SignedData,
+  TimeStampResp,
+  TSTInfo,
+} from 'pkijs'
 import { afterEach } from 'vitest'
 
 const run = promisify(execFile)
@@ -25,7 +34,10 @@ export function opensslAbsent(): string | undefined {
  * @property purpose   its extended key usage, as OpenSSL writes it
  * @property from      YYYYMMDDHHMMSSZ; likewise `until`
  * @property essDigest of the certificate's digest in each time stamp: `sha1` makes it an ESSCertID, others an ESSCertIDv2
- * @property isRsa     2,048 bits; P-256 where it is not
+ * @property isRsa     P-256 where it is not
+ * @property rsaBits   of the authority's own key
+ * @property curve     of the intermediate's key
+ * @property signedBy  the digest that those who issue certificates sign with
  */
 export interface AuthorityOptions {
   readonly purpose?: string
@@ -33,6 +45,9 @@ export interface AuthorityOptions {
   readonly until?: string
   readonly essDigest?: 'sha1' | 'sha256' | 'sha384'
   readonly isRsa?: boolean
+  readonly rsaBits?: number
+  readonly curve?: string
+  readonly signedBy?: 'sha1' | 'sha256'
   readonly hasIntermediate?: boolean
 }
 
@@ -70,6 +85,9 @@ export async function makeAuthority(
     until = '20400101000000Z',
     essDigest = 'sha256',
     isRsa = false,
+    rsaBits = 2048,
+    curve = 'P-256',
+    signedBy = 'sha256',
     hasIntermediate = false,
   }: AuthorityOptions = {},
 ): Promise<Authority> {
@@ -82,12 +100,14 @@ export async function makeAuthority(
   const authorityExtensions = 'basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n'
   const extensions = `basicConstraints=CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=${purpose}\n`
   const issue = async (name: string, by: string, ext: string, dates: readonly [string, string]): Promise<void> => {
-    const algorithm = isRsa ? ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'] : ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'] // prettier-ignore
+    const bits = name === 'tsa' ? rsaBits : 2048
+    const named = name === 'intermediate' ? curve : 'P-256'
+    const algorithm = isRsa ? ['-algorithm', 'RSA', '-pkeyopt', `rsa_keygen_bits:${bits}`] : ['-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${named}`] // prettier-ignore
     await openssl('genpkey', ...algorithm, '-out', `${name}.key`)
     await openssl('req', '-new', '-config', 'ca.cnf', '-key', `${name}.key`, '-subj', `/CN=${name} of a spec`, '-out', `${name}.csr`) // prettier-ignore
     await writeFile(at(`${name}.ext`), ext)
     const signer = by === name ? ['-selfsign'] : ['-cert', `${by}.pem`]
-    await openssl('ca', '-batch', '-notext', '-config', 'ca.cnf', ...signer, '-keyfile', `${by}.key`, '-extfile', `${name}.ext`, '-startdate', dates[0], '-enddate', dates[1], '-in', `${name}.csr`, '-out', `${name}.pem`) // prettier-ignore
+    await openssl('ca', '-batch', '-notext', '-config', 'ca.cnf', '-md', signedBy, ...signer, '-keyfile', `${by}.key`, '-extfile', `${name}.ext`, '-startdate', dates[0], '-enddate', dates[1], '-in', `${name}.csr`, '-out', `${name}.pem`) // prettier-ignore
   }
   const long = ['20200101000000Z', '20400101000000Z'] as const
   await issue('root', 'root', authorityExtensions, long)
@@ -151,10 +171,23 @@ export function replyOf({ folder }: Authority, request: Buffer): Promise<Buffer>
  *
  * @param imprint SHA-256
  * @param nonce   hex
+ * @param second  signs it as well
  */
 export async function forgeReply(
   { folder, certificateFile, keyFile }: Authority,
-  { imprint, nonce, genTime }: { readonly imprint: Buffer; readonly nonce: string; readonly genTime: Date },
+  {
+    imprint,
+    nonce,
+    genTime,
+    namesSigner = true,
+    second,
+  }: {
+    readonly imprint: Buffer
+    readonly nonce: string
+    readonly genTime: Date
+    readonly namesSigner?: boolean
+    readonly second?: Authority
+  },
 ): Promise<Buffer> {
   const info = new TSTInfo({
     version: 1,
@@ -168,8 +201,26 @@ export async function forgeReply(
     nonce: new Integer({ valueHex: new Uint8Array(Buffer.from(nonce, 'hex')).buffer }),
   })
   await writeFile(join(folder, 'info.der'), Buffer.from(info.toSchema().toBER()))
-  await run('openssl', ['cms', '-sign', '-binary', '-nodetach', '-cades', '-econtent_type', 'id-smime-ct-TSTInfo', '-md', 'sha256', '-signer', certificateFile, '-inkey', keyFile, '-outform', 'DER', '-in', 'info.der', '-out', 'token.der'], { cwd: folder }) // prettier-ignore
+  await run('openssl', ['cms', '-sign', '-binary', '-nodetach', ...(namesSigner ? ['-cades'] : []), '-econtent_type', 'id-smime-ct-TSTInfo', '-md', 'sha256', '-signer', certificateFile, '-inkey', keyFile, ...(second ? ['-signer', second.certificateFile, '-inkey', second.keyFile] : []), '-outform', 'DER', '-in', 'info.der', '-out', 'token.der'], { cwd: folder }) // prettier-ignore
   return granted(await readFile(join(folder, 'token.der')))
+}
+
+/** The same time stamp, signed anew by the authority's RSA key with PSS and a digest that is not safe. */
+export async function signedWithWeakPss({ keyFile }: Authority, response: Buffer): Promise<Buffer> {
+  const { timeStampToken: token } = TimeStampResp.fromBER(response)
+  const signed = new SignedData({ schema: token?.content as unknown })
+  const [info] = signed.signerInfos
+  if (!token || !info?.signedAttrs) throw new Error('there is no signature')
+  const key = { key: await readFile(keyFile), padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 20 }
+  const signature = sign('sha1', Buffer.from(info.signedAttrs.encodedValue), key)
+  info.signature = new OctetString({ valueHex: new Uint8Array(signature).buffer })
+  // SHA-1, MGF1 with SHA-1 and 20 bytes of salt are what is meant where nothing is said.
+  info.signatureAlgorithm = new AlgorithmIdentifier({
+    algorithmId: '1.2.840.113549.1.1.10',
+    algorithmParams: new RSASSAPSSParams().toSchema(),
+  })
+  const content = new ContentInfo({ contentType: token.contentType, content: signed.toSchema() })
+  return granted(Buffer.from(content.toSchema().toBER()))
 }
 
 /** TimeStampResp with status 0. */

@@ -2,6 +2,7 @@
 import type { Runtime } from '../../adapters/runtime.ts'
 import type { Json } from '../../lib/mcp/message.ts'
 import { compilePolicy, type Policy, type PolicyConfig } from '../../lib/policy/policy.ts'
+import type { SaidOfItself } from '../../lib/policy/read-document.ts'
 import type { PolicySettings, RbacConfig } from './schema.ts'
 
 /** @property shadow decides nothing; undefined where there is none */
@@ -15,7 +16,7 @@ export function policiesOf(config: RbacConfig, runtime: Runtime, route: string):
   const source = (settings: PolicySettings, file: string | undefined, name: string): (() => Policy) | undefined => {
     const inline = policyIn(settings)
     const use = name === 'policy_file' ? 'active' : 'shadow'
-    const compile = (policy: PolicyConfig): Policy => {
+    const compile = (policy: PolicyConfig, says: SaidOfItself = {}): Policy => {
       const compiled = compilePolicy(policy, (expression) => runtime.compileCondition(expression, { headers }))
       runtime.recorders.note(route, {
         type: 'policy',
@@ -23,6 +24,7 @@ export function policiesOf(config: RbacConfig, runtime: Runtime, route: string):
         use,
         source: file ?? 'configuration',
         policy_sha256: compiled.digest,
+        ...says,
       })
       return compiled
     }

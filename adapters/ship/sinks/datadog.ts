@@ -8,8 +8,9 @@ import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, recordId, textAt } from '../../../lib/audit/formats/read-line.ts'
-import { secretSource } from '../config.ts'
-import { HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
+import { secretSource } from '../../secrets.ts'
+import { HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import { type Prepared, type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 /** 1 MB for one log, of a million bytes. */
@@ -89,6 +90,7 @@ function cutLog(
     if (logOf(record, text.slice(0, middle), more).length <= maxLogBytes - 1) low = middle
     else high = middle - 1
   }
+  // Never half of a character: escaped, half of one is longer than all of it.
   return logOf(record, text.slice(0, low), more)
 }
 

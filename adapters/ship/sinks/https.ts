@@ -1,7 +1,8 @@
 /** Plain lines over HTTP: one record a line, any 2xx is a confirmation. For collectors such as Vector, Fluent Bit, Logstash. */
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
-import { secretSource } from '../config.ts'
-import { HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
+import { secretSource } from '../../secrets.ts'
+import { HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import { type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 export function httpsSink({ config, format, secrets, nowMs }: SinkContext): Sink {

@@ -2,8 +2,10 @@
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { resourceOf, toLogRecord } from '../../../lib/audit/formats/otel.ts'
 import { visibleJson } from '../../../lib/audit/formats/visible-text.ts'
-import { secretSource } from '../config.ts'
-import { type Answer, HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
+import { isRecord } from '../../../lib/is-record.ts'
+import { secretSource } from '../../secrets.ts'
+import { type Answer, HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import { type Entry, type Sent, type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 export function otlpHttpSink({ config, format, secrets, nowMs }: SinkContext): Sink {
@@ -53,30 +55,35 @@ function requestOf(entries: readonly Entry[]): Buffer {
 
 /**
  * Statuses are as everywhere; a 200 may say `partialSuccess`: some records were rejected, and which is not said. The same
- * request must not be made again then (OTLP, "Partial Success").
+ * request must not be made again then (OTLP, "Partial Success"). Of an answer that cannot be read nobody knows whether it
+ * says so: it is no confirmation.
  */
 function sentBy(answer: Answer, nowMs: number): Sent {
   const sent = sentByStatus(answer, nowMs)
   if (sent.what !== 'confirmed') return sent
-  const { rejected, message } = partialSuccess(answer.body)
-  const because = `the collector says: ${message}`
-  if (rejected > 0) return { what: 'partly', because, rejected }
-  return message === '' ? sent : { what: 'confirmed', note: because }
+  const said = partialSuccess(answer.body.toString('utf8'))
+  if (!said)
+    return { what: 'again', because: `the receiver answered ${answer.status}, and not in OTLP`, isConfig: true }
+  const because = `the collector says: ${said.message}`
+  if (said.rejected > 0) return { what: 'partly', because, rejected: said.rejected }
+  return said.message === '' ? sent : { what: 'confirmed', note: because }
 }
 
-function partialSuccess(body: string): { rejected: number; message: string } {
+/** Nothing at all says that all is well. Undefined for what is no ExportLogsServiceResponse. */
+function partialSuccess(body: string): { readonly rejected: number; readonly message: string } | undefined {
+  let answer: unknown
   try {
-    const { partialSuccess: partial } = JSON.parse(body) as {
-      partialSuccess?: { rejectedLogRecords?: unknown; errorMessage?: unknown }
-    }
-    // int64 is a string in Protobuf's JSON; a number is accepted as well.
-    const rejected = Number(partial?.rejectedLogRecords ?? 0)
-    const { errorMessage } = partial ?? {}
-    return {
-      rejected: Number.isSafeInteger(rejected) ? rejected : 0,
-      message: typeof errorMessage === 'string' ? errorMessage : '',
-    }
+    answer = JSON.parse(body === '' ? '{}' : body)
   } catch {
-    return { rejected: 0, message: '' }
+    return undefined
   }
+  if (!isRecord(answer)) return undefined
+  const partial = answer.partialSuccess ?? {}
+  if (!isRecord(partial)) return undefined
+  // int64 is a string in Protobuf's JSON; a number is accepted as well.
+  const rejected = Number(partial.rejectedLogRecords ?? 0)
+  const message = partial.errorMessage ?? ''
+  return Number.isSafeInteger(rejected) && rejected >= 0 && typeof message === 'string'
+    ? { rejected, message }
+    : undefined
 }

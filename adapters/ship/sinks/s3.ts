@@ -2,13 +2,15 @@
  * Objects in S3, or what speaks like it: each batch is one object of lines.
  *
  * With Object Lock in mode COMPLIANCE nobody, root included, can delete or replace an object before its date
- * (docs.aws.amazon.com/AmazonS3, "Object Lock"); the bucket must have it switched on.
+ * (docs.aws.amazon.com/AmazonS3, "Object Lock"); the bucket must have it switched on, and a store that keeps an object
+ * without a version, as one that knows nothing of locks does, is not believed.
  */
 import { createHash } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
-import { secretSource } from '../config.ts'
-import { HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
-import { type AwsCredentials, signRequest } from '../../aws-sigv4.ts'
+import { secretSource } from '../../secrets.ts'
+import { type Answer, HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
+import { type AwsCredentials, signRequest, versionOf } from '../../aws-sigv4.ts'
 import { type Entry, type Sent, type Sink, type SinkContext, maybeText, text } from './sink.ts'
 
 export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
@@ -67,9 +69,12 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
   }
 
   /** An object is never refused for a record in it: a 400 is about the request (its clock, its digest, its bucket). */
-  function sentBy(answer: Parameters<typeof sentByStatus>[0]): Sent {
+  function sentBy(answer: Answer): Sent {
     const sent = sentByStatus(answer, nowMs())
-    const code = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(answer.body)?.[1]
+    // Object Lock is for versions: what was kept without one was kept without a lock.
+    if (sent.what === 'confirmed' && lock && !versionOf(answer))
+      return { what: 'again', because: 'the store kept it without a version, so without a lock', isConfig: true }
+    const code = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(answer.body.toString('utf8'))?.[1]
     if (sent.what === 'refused') {
       // `EntityTooLarge` comes as a 400.
       if (code === 'EntityTooLarge') return { what: 'too_large', because: `S3 answered ${code}` }

@@ -2,7 +2,7 @@
 import type { Format } from '../../../lib/audit/formats/format.ts'
 import type { ReadRecord } from '../../../lib/audit/formats/read-line.ts'
 import type { SinkConfig } from '../config.ts'
-import type { Secrets } from '../secrets.ts'
+import type { Secrets } from '../../secrets.ts'
 
 /**
  * One record as it goes over the wire.

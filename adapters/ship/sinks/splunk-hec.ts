@@ -8,8 +8,9 @@
 import { randomUUID } from 'node:crypto'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import type { ReadRecord } from '../../../lib/audit/formats/read-line.ts'
-import { secretSource } from '../config.ts'
-import { type Answer, HttpClient, noAnswer, sentByStatus } from '../http-post.ts'
+import { secretSource } from '../../secrets.ts'
+import { type Answer, HttpClient } from '../../http-client.ts'
+import { noAnswer, sentByStatus } from '../sent-by-answer.ts'
 import {
   type Confirmation,
   type Prepared,
@@ -55,7 +56,7 @@ export function splunkHecSink(context: SinkContext): Sink {
     waiting.clear()
   }
 
-  const post = (path: string, body: Buffer): Promise<Answer> => {
+  const post = async (path: string, body: Buffer): Promise<Answer> => {
     const headers = {
       authorization: `Splunk ${token ? secrets.read(token) : ''}`,
       'content-type': 'application/json',
@@ -123,8 +124,10 @@ export function splunkHecSink(context: SinkContext): Sink {
       } catch (error) {
         return noAnswer(error)
       }
-      if (answer.status === 200) return withAck ? taken(answer) : { what: 'confirmed' }
-      return refusalOf(answer, nowMs())
+      if (answer.status !== 200) return refusalOf(answer, nowMs())
+      if (readAnswer(answer).code !== 0)
+        return { what: 'again', because: 'a 200 without code 0 came back: no event collector answered', isConfig: true }
+      return withAck ? taken(answer) : { what: 'confirmed' }
     },
     flush: () => undefined,
     reset: () => forget('sent again'),
@@ -186,7 +189,7 @@ function readAnswer({ body }: Answer): Readonly<{
   'invalid-event-number'?: unknown
 }> {
   try {
-    const read: unknown = JSON.parse(body)
+    const read: unknown = JSON.parse(body.toString('utf8'))
     return typeof read === 'object' && read !== null ? read : {}
   } catch {
     return {}

@@ -11,7 +11,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { formatRecord } from '../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../lib/audit/formats/judge-record.ts'
 import { type ReadRecord, textAt } from '../../../lib/audit/formats/read-line.ts'
-import { noAnswer } from '../http-post.ts'
+import { noAnswer } from '../sent-by-answer.ts'
 import { TlsRecords, watchedSocket } from '../watched-socket.ts'
 import { type Confirmation, flag, type Sink, type SinkContext, maybeText, number, text } from './sink.ts'
 
@@ -48,6 +48,8 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
         host: serverName ?? host,
         ...(isIP(serverName ?? host) === 0 ? { servername: serverName ?? host } : {}),
         minVersion: 'TLSv1.2',
+        // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+        rejectUnauthorized: true,
         ...(ca ? { ca } : {}),
         ...(cert && key ? { cert, key } : {}),
       })
@@ -109,7 +111,10 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
         return noAnswer(error)
       }
       const over = line
-      if (over.socket.destroyed) return { what: 'again', because: 'the connection was closed' }
+      if (over.socket.destroyed) {
+        line = undefined
+        return { what: 'again', because: 'the connection was closed' }
+      }
       const confirmed = new Promise<Confirmation>((resolve) => over.settle.push(resolve))
       over.timer ??= setTimeout(finish, confirmMs)
       const body = Buffer.concat(entries.map(({ payload }) => payload))

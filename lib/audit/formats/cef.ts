@@ -7,12 +7,13 @@
 import type { Json } from '../../mcp/message.ts'
 import { type Ending, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
 import { numberAt, type ReadRecord, recordId, textAt, valueAt } from './read-line.ts'
-import { visible } from './visible-text.ts'
+import { beginningOf, visible } from './visible-text.ts'
 
 export function toCef(record: ReadRecord): string {
   const { members, type } = record
   const { ending, severity } = judgeRecord(record)
   const who = whoActed(record)
+  const ip = textAt(members, 'client_ip')
   const head = ['CEF:0', 'kong-mcp-suite', 'kong-mcp-suite', versionOf(valueAt(members, 'v')), type, summaryOf(record)]
   const extension: readonly (readonly [key: string, value: string | number | undefined])[] = [
     ['rt', record.timeMs],
@@ -21,7 +22,8 @@ export function toCef(record: ReadRecord): string {
     ['act', actions[ending]],
     ['outcome', outcomes[ending]],
     ['reason', textAt(members, 'reason')],
-    ['src', textAt(members, 'client_ip')],
+    // `src` is for IPv4 only.
+    ...(ip?.includes(':') === true ? labelled('c6a2', 'Source IPv6 Address', ip) : [['src', ip] as const]),
     ['suid', who.id],
     ['suser', who.name ?? who.id],
     ['app', 'MCP'],
@@ -70,7 +72,7 @@ const escapeText = (text: string): string =>
 /** The dictionary's bound of cs1 to cs6. */
 const maxValue = 4000
 const maxHead = 512
-const cut = (text: string, max: number): string => (text.length > max ? `${text.slice(0, max)}…` : text)
+const cut = (text: string, max: number): string => (text.length > max ? `${beginningOf(text, max)}…` : text)
 
 const versionOf = (v: Json | undefined): string => (typeof v === 'number' ? String(v) : '0')
 const whole = (value: number | undefined): number | undefined => (value === undefined ? undefined : Math.round(value))

@@ -77,7 +77,7 @@ function categories(ending: Ending, type: string): JsonObject {
     case 'unauthenticated':
       return { category: ['authentication'], type: ['start', 'denied'] }
     case 'none':
-      return type === 'policy' || type === 'key'
+      return type === 'policy' || type === 'key' || type === 'issuer_keys'
         ? { category: ['configuration'], type: ['change'] }
         : { category: ['process'], type: [type === 'start' ? 'start' : type === 'stop' ? 'end' : 'info'] }
   }

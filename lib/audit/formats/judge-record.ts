@@ -38,6 +38,7 @@ export function judgeRecord(record: ReadRecord): Judgement {
       return { ending: 'refused', severity: 'low' }
     case 'policy':
     case 'key':
+    case 'issuer_keys':
       return { ending: 'none', severity: 'low' }
     case 'start':
     case 'stop':

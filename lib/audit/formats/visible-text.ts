@@ -21,4 +21,10 @@ export const visible = (text: string, mark = '\\'): string =>
  */
 export const visibleJson = (value: unknown): string => visible(JSON.stringify(value))
 
+/** So many UTF-16 units of a text at most; one less where the last would be half of a character. */
+export const beginningOf = (text: string, units: number): string =>
+  text.slice(0, units > 0 && units < text.length && isLead(text.charCodeAt(units - 1)) ? units - 1 : units)
+
+const isLead = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
+
 const hex = (unit: number): string => `u${unit.toString(16).padStart(4, '0')}`

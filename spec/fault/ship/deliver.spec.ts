@@ -59,6 +59,20 @@ describe('T33 a receiver that does not take it', () => {
     },
   )
 
+  it('200 with a web page: a portal answered, and nothing is given up', async () => {
+    new TrailOnDisk(place.trail).append(3)
+    receiver.reply = () => {
+      const isPortal = receiver.got.length <= 2
+      if (isPortal) return { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<p>log in' }
+      kept = receiver.got.slice(2)
+      return { status: 200 }
+    }
+    const { of, logged } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { counts: { failures: 2, dead_letters: 0 } } })
+    expect(numbers()).toEqual([1, 2, 3])
+    expect(logged[0]?.message).toMatch(/answered 200 with a web page: something else answered in its place/)
+  })
+
   it.each([
     { note: 'without an answer', reply: { break: 'drop' }, repeated: 0 },
     { note: 'in the middle of the answer', reply: { status: 200, break: 'cut' }, repeated: 3 },

@@ -1,5 +1,5 @@
 /** The trail on disk is the spool: what is sent of it, in which order, and what stops the sending. */
-import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CursorFile } from '../../../adapters/ship/cursor.ts'
@@ -7,6 +7,7 @@ import { eventually } from '../../support/eventually.ts'
 import { HttpReceiver, ndjson } from '../../support/siem/http-receiver.ts'
 import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
 import { arrived, idsOf, TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
+import { writtenTrail } from '../../support/trails.ts'
 
 let place: Workplace
 let receiver: HttpReceiver
@@ -225,6 +226,60 @@ describe('nothing is passed over: sending stops, loudly', () => {
     await blocked(/has number 2 at byte 0, expected 1/)
   })
 
+  it.each([
+    { note: 'the last file of the start before', named: 4, why: /record 4 of .*, and 2 of it was sent/ },
+    { note: 'a whole start in between', named: 2, why: /record 3 of the-gone, and none of it was sent/ },
+    { note: 'everything, but for the cursor’s file', named: null, why: /begins after nothing, as the first/ },
+  ])('when $note is missing, also to a shipper that was not there then', async ({ named, why }) => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    const boot = named === 2 ? '0190f7a2-0000-4000-8000-000000000000' : trail.boot
+    const file = named === 2 ? 'the-gone' : trail.file
+    const seq = named === 2 ? 3 : named
+    const previous = named === null ? null : { file, boot, seq, last: '', torn_bytes: 0 }
+    new TrailOnDisk(place.trail, 2_000).append(1, { type: 'start', previous })
+    await blocked(why)
+    await blocked(why)
+    expect(numbers()).toEqual([1, 2])
+  })
+
+  it('but not where a start names what was sent', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(2)
+    await shipOnce(place, sinks)
+    trail.append(1)
+    const previous = { file: trail.file, boot: trail.boot, seq: 3, last: '', torn_bytes: 0 }
+    new TrailOnDisk(place.trail, 2_000).append(2, (seq) => (seq === 1 ? { type: 'start', previous } : {}))
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines').ended).toBe('done')
+    expect(numbers()).toEqual([1, 2, 3, 1, 2])
+  })
+
+  it('nor in trails of the product: over ends in order, torn ends, and a last line nobody can read; but for a log that is gone', async () => {
+    mkdirSync(place.trail)
+    const logOf = (key: string): string => {
+      const file = readdirSync(place.trail).findLast((name) => name.startsWith(`trail-${key}`))
+      return join(place.trail, file ?? '')
+    }
+    for (const [key, end] of [
+      ['00000001', ''],
+      ['00000002', '{"boot":"torn'],
+      ['00000003', '{"no":"record"}\n'],
+      ['00000004', ''],
+    ] as const) {
+      await writtenTrail(place.trail, 2)
+      await shipOnce(place, sinks)
+      appendFileSync(logOf(key), end)
+    }
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
+    expect(numbers().filter((seq) => seq === 1)).toHaveLength(4)
+    rmSync(logOf('00000004'))
+    await writtenTrail(place.trail, 1)
+    await blocked(/the cursor of lines stands at .*, and the file is gone/)
+  })
+
   it('and goes on by itself when the file is back', async () => {
     const trail = new TrailOnDisk(place.trail, 1_000)
     trail.append(2)
@@ -317,6 +372,39 @@ describe('nothing is passed over: sending stops, loudly', () => {
   })
 })
 
+describe('a record that cannot be said in the format of its sink', () => {
+  it('is in the dead letters, and does not hold up those behind it', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    // As no start of ours writes it, and somebody's editor might: JSON.parse reads it, JSON.stringify does not write it.
+    const deep = trail.line().replace('"v":2', `"v":2,"deep":${'['.repeat(50_000)}${']'.repeat(50_000)}`)
+    trail.appendRaw(`${deep}\n`)
+    trail.append(1)
+    const { of } = await shipOnce(place, [{ ...sinks[0], format: 'ecs' }])
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 1 } } })
+    expect(ndjson(receiver.got).map(({ event }) => event.sequence)).toEqual([1, 3])
+    expect(place.jsonl('lines.dead-letters.jsonl')).toMatchObject([
+      { because: expect.stringMatching(/^it cannot be put into the sink's format: /), line: deep },
+    ])
+  })
+})
+
+describe('a cursor that cannot be written', () => {
+  it('is tried less and less often: the receiver is not flooded with the same records', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    // A folder stands where the new cursor is to be written.
+    mkdirSync(join(place.state, 'lines.cursor.json.tmp'), { recursive: true })
+    const shipper = shipHere(place, [{ ...sinks[0], retry: { first_ms: 20, max_ms: 30_000 } }], {
+      giveUpMs: 800,
+      random: () => 0.999,
+    })
+    const { ended, status } = (await shipper.ended).get('lines') ?? {}
+    expect(ended).toBe('gave_up')
+    expect(status?.last_error?.message).toMatch(/^cannot go on: EISDIR/)
+    expect(receiver.got.length).toBeLessThan(12)
+  })
+})
+
 describe('two shippers', () => {
   it('do not work on one state directory', async () => {
     new TrailOnDisk(place.trail).append(1)
@@ -340,7 +428,7 @@ describe('two shippers', () => {
     )
     rmSync(join(place.state, 'shipper.sock'))
     const two = shipHere(place, sinks)
-    await one.ended
+    await expect(one.ended).rejects.toThrow(/another process took the lock/)
     expect(one.logged.at(-1)?.message).toMatch(/another shipper took the lock/)
     await two.stop()
   })

@@ -1,4 +1,6 @@
 /** Splunk's HTTP Event Collector: a 200 is not yet a record that is indexed. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/eventually.ts'
 import { HttpReceiver } from '../../support/siem/http-receiver.ts'
@@ -32,6 +34,64 @@ afterEach(async () => {
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index)
 const ids = (lines: readonly string[]): string[] => idsOf(lines.map((line) => JSON.parse(line)))
 const posted = (): number => hec.http.got.filter(({ path }) => path === '/services/collector/event').length
+
+describe('T33 a 200', () => {
+  it.each([
+    { note: 'without acknowledgement', ack: false },
+    { note: 'with it', ack: true },
+  ])('that does not say code 0 is no confirmation, $note', async ({ ack }) => {
+    new TrailOnDisk(place.trail).append(3)
+    const said: readonly string[] = ['{"text":"Incorrect index","code":7,"ackId":0}', '{"ackId":0}', '', 'welcome']
+    let times = 0
+    hec.instead = ({ path }) => {
+      const body = path.endsWith('/event') ? said[times++] : undefined
+      if (body !== undefined) return { status: 200, body }
+      return ack ? undefined : { status: 200, body: '{"text":"Success","code":0}' }
+    }
+    const { of, logged } = await shipOnce(place, [{ ...sink, ack }])
+    expect(of('splunk')).toMatchObject({ ended: 'done', status: { counts: { failures: 4, dead_letters: 0 } } })
+    expect(logged[0]?.message).toBe('a 200 without code 0 came back: no event collector answered: somebody has to change something') // prettier-ignore
+    expect(times).toBe(5)
+  })
+})
+
+describe('a token that is gone for a moment', () => {
+  it('while acknowledgements are asked for ends nothing', async () => {
+    const file = join(place.folder, 'token')
+    writeFileSync(file, canary)
+    new TrailOnDisk(place.trail).append(3)
+    hec.indexes = false
+    const { token_env: _env, ...rest } = sink
+    const shipper = shipHere(place, [{ ...rest, token_file: file }])
+    await eventually(
+      () => Promise.resolve(posted()),
+      (count) => count === 1,
+    )
+    // As where somebody writes a new one into the file.
+    writeFileSync(file, '')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    writeFileSync(file, canary)
+    hec.index()
+    await eventually(
+      () => Promise.resolve(place.status('splunk')),
+      ({ records_behind }) => records_behind === 0,
+    )
+    await shipper.stop()
+    expect(posted()).toBe(1)
+  })
+})
+
+describe('a gap in the trail', () => {
+  it('does not make what was sent before it go out again', async () => {
+    const trail = new TrailOnDisk(place.trail, 1_000)
+    trail.append(3)
+    const previous = { file: trail.file, boot: trail.boot, seq: 4, last: '', torn_bytes: 0 }
+    new TrailOnDisk(place.trail, 2_000).append(1, { type: 'start', previous })
+    const { of } = await shipOnce(place, [sink])
+    expect(of('splunk')).toMatchObject({ ended: 'blocked', status: { counts: { confirmed: 3 } } })
+    expect(posted()).toBe(1)
+  })
+})
 
 describe('what Splunk gets', () => {
   it('is each line as it is, with its time, its node, and what names it', async () => {

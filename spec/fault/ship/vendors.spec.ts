@@ -93,6 +93,15 @@ describe('Datadog', () => {
     expect(logs().filter((log) => 'truncated' in log)).toHaveLength(1)
   })
 
+  it('T33 gets a record that is cut with no half of a character at its end', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    for (const before of ['', 'x', 'xx', 'xxx']) trail.append(1, { detail: before + '😀'.repeat(600_000) })
+    await shipOnce(place, [sink])
+    const cut = logs().map(({ message }) => String(message))
+    expect(cut).toHaveLength(4)
+    expect(cut.every((message) => message.isWellFormed())).toBe(true)
+  })
+
   it('T34 gets nothing that is older than 18 hours: that is flagged, archived and counted', async () => {
     const now = Date.now()
     const trail = new TrailOnDisk(place.trail)
@@ -213,6 +222,47 @@ describe('OpenTelemetry', () => {
     })
   })
 
+  it('success of nothing, again and again, does not carry the trail into the dead letters', async () => {
+    new TrailOnDisk(place.trail).append(40)
+    receiver.reply = (got) => {
+      const rejectedLogRecords = json(got).resourceLogs[0].scopeLogs[0].logRecords.length
+      return { status: 200, body: JSON.stringify({ partialSuccess: { rejectedLogRecords, errorMessage: 'no' } }) }
+    }
+    const stuck = { ...sink, batch: { records: 5, linger_ms: 0 }, max_refused_in_row: 10 }
+    const { of } = await shipOnce(place, [stuck], { giveUpMs: 200 })
+    expect(of('otel')).toMatchObject({ ended: 'gave_up', status: { records_behind: 30, dead_letters: 10 } })
+    expect(of('otel').status.last_error?.message).toMatch(
+      /5 of 5 were rejected, and so were the 10 records before it: somebody has to change something/,
+    )
+    receiver.reply = () => ({ status: 200 })
+    const later = await shipOnce(place, [stuck])
+    expect(later.of('otel')).toMatchObject({ ended: 'done', status: { dead_letters: 10, counts: { confirmed: 30 } } })
+  })
+
+  it.each([
+    { note: 'is no OTLP', body: 'all right' },
+    { note: 'is a list', body: '[]' },
+    { note: 'rejects fewer than none', body: '{"partialSuccess":{"rejectedLogRecords":"-1"}}' },
+    { note: 'rejects some', body: '{"partialSuccess":{"rejectedLogRecords":"some"}}' },
+    { note: 'has partial success in a text', body: '{"partialSuccess":"2 rejected"}' },
+  ])('a 200 that $note is no confirmation', async ({ body }) => {
+    new TrailOnDisk(place.trail).append(3)
+    receiver.reply = () => ({ status: 200, body })
+    const { of } = await shipOnce(place, [sink], { giveUpMs: 200 })
+    expect(of('otel')).toMatchObject({ ended: 'gave_up', status: { records_behind: 3, counts: { confirmed: 0 } } })
+    expect(of('otel').status.last_error?.message).toMatch(/answered 200, and not in OTLP: somebody has to change/)
+    receiver.reply = () => ({ status: 200 })
+    expect((await shipOnce(place, [sink])).of('otel').ended).toBe('done')
+  })
+
+  it('partial success in a long answer is seen as well', async () => {
+    new TrailOnDisk(place.trail).append(3)
+    const errorMessage = 'x'.repeat(100_000)
+    receiver.reply = () => ({ status: 200, body: JSON.stringify({ partialSuccess: { errorMessage, rejectedLogRecords: '1' } }) }) // prettier-ignore
+    const { of } = await shipOnce(place, [sink])
+    expect(of('otel')).toMatchObject({ ended: 'done', status: { counts: { dead_letters: 3 } } })
+  })
+
   it('a warning that comes with a full success is logged, and no more', async () => {
     new TrailOnDisk(place.trail).append(3)
     receiver.reply = () => ({ status: 200, body: '{"partialSuccess":{"errorMessage":"use gzip"}}' })
@@ -284,6 +334,16 @@ describe('S3', () => {
       'S3 answered 400 InvalidRequest: somebody has to change something',
     )
     expect(bucket.objects).toEqual([])
+  })
+
+  it('nor is a store that keeps objects and knows nothing of locks', async () => {
+    bucket.ignoresLocks = true
+    new TrailOnDisk(place.trail).append(1)
+    const locked = { ...sink, object_lock: { mode: 'COMPLIANCE', retain_days: 1 } }
+    const { of } = await shipOnce(place, [locked], { giveUpMs: 300 })
+    expect(of('archive')).toMatchObject({ ended: 'gave_up', status: { records_behind: 1 } })
+    expect(of('archive').status.last_error?.message).toMatch(/^the store kept it without a version, so without a lock/)
+    expect((await shipOnce(place, [sink])).of('archive').ended).toBe('done')
   })
 
   it('an answer that got lost: the same bytes get the same key', async () => {

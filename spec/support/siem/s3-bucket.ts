@@ -13,6 +13,8 @@ export class S3Bucket {
   readonly objects: StoredObject[] = []
   readonly secret: string
   hasObjectLock = true
+  /** As a store that takes every header and does nothing about it. */
+  ignoresLocks = false
   instead: (got: Got) => Reply | undefined = () => undefined
 
   private constructor(secret: string) {
@@ -60,6 +62,7 @@ export class S3Bucket {
         return refuse(400, 'InvalidRequest')
     }
     this.objects.push({ key: decodeURIComponent(got.path), body: got.body.toString('utf8'), headers })
-    return { status: 200, headers: { etag: '"x"' } }
+    const version = this.ignoresLocks ? {} : { 'x-amz-version-id': `v${this.objects.length}` }
+    return { status: 200, headers: { etag: '"x"', ...version } }
   }
 }

@@ -66,7 +66,7 @@ export const quick = {
 export function shipHere(
   place: Workplace,
   sinks: readonly object[],
-  options: { giveUpMs?: number; nowMs?: () => number } = {},
+  options: { giveUpMs?: number; nowMs?: () => number; random?: () => number } = {},
 ) {
   const read = readConfig({ directory: place.trail, state_directory: place.state, sinks: structuredClone(sinks) })
   if (!read.ok) throw new Error(read.faults.join('\n'))

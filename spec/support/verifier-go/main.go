@@ -256,7 +256,7 @@ func (l *trailLog) record(line []byte) {
 
 func (l *trailLog) content(record map[string]any, at int, prev string) {
 	if record["v"] != 2.0 || record["seq"] != float64(at) || record["prev"] != prev {
-		l.fault("2: record %d does not follow the one before it", at)
+		l.fault("2: record %d does not follow record %d", at, at-1)
 	}
 	kind, _ := record["type"].(string)
 	boot, _ := record["boot"].(string)

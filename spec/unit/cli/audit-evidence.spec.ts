@@ -1,6 +1,6 @@
 /** Evidence of a period: its counts are right, it says what is missing, and nobody can change it or hide in it. */
 import { createHmac, generateKeyPairSync } from 'node:crypto'
-import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { auditCheckEvidence } from '../../../cli/audit-check-evidence.ts'
@@ -12,7 +12,7 @@ import { maxKinds, others, Tally } from '../../../cli/evidence/tally.ts'
 import type { Seen } from '../../../cli/evidence/seen.ts'
 import type { AuditEvent } from '../../../lib/audit/record.ts'
 import { checkProof } from '../../../lib/audit/proof.ts'
-import { readVerifierKey, signNote } from '../../../lib/audit/signed-note.ts'
+import { readVerifierKey, signNote, verifierKey } from '../../../lib/audit/signed-note.ts'
 import { type AuditRecord, readAllRecords } from '../../support/audit-trail.ts'
 import {
   admission,
@@ -97,9 +97,10 @@ function cellsOf(text: string): string[][] {
   return rows
 }
 
+const newKey = () => generateKeyPairSync('ed25519').privateKey
 const keyFile = async (): Promise<string> => {
   const file = join(folder, `key-${Math.random()}.pem`)
-  await writeFile(file, generateKeyPairSync('ed25519').privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  await writeFile(file, newKey().export({ format: 'pem', type: 'pkcs8' }))
   return file
 }
 const signedBy = (): string => said.find((line) => line.startsWith('signed by '))?.slice('signed by '.length) ?? ''
@@ -193,6 +194,22 @@ describe('what evidence counts', () => {
     expect(dave).toMatchObject({ start: 'developer', end: 'developer; lead', gained: 'lead', lost: '' })
   })
 
+  it('is who came and who went, by the middle of the period', async () => {
+    const middle = '2026-10-04T00:00:00.000Z'
+    const names = (some: (time: string) => boolean): Set<string> =>
+      new Set(
+        records
+          .filter(({ type, time }) => ['admission', 'denial', 'limit'].includes(type) && some(String(time)))
+          .map((record: any) => (record.person ?? record.workload).name as string),
+      )
+    const before = names((time) => time < middle)
+    const after = names((time) => time >= middle && time < '2026-10-06')
+    expect((await csv('people-changes.csv')).map(({ name, status }) => [name, status])).toEqual([
+      ...[...before].filter((name) => !after.has(name)).map((name) => [name, 'not seen any more']),
+      ...[...after].filter((name) => !before.has(name)).map((name) => [name, 'new']),
+    ])
+  })
+
   it('balances: every call let through has its end', async () => {
     expect(await csv('open-calls.csv')).toEqual([])
     const page = await read('report.html')
@@ -212,6 +229,39 @@ describe('what evidence counts', () => {
       ),
     )
     expect((await manifest()).observations.join('\n')).toContain('The policy changed 1 time: jira')
+  })
+})
+
+describe('somebody who has left, and somebody who has come', () => {
+  it('stand in a table of their own, with their last call and their roles', async () => {
+    const dave = { name: 'dave', roles: ['lead'] }
+    await daysOfTrail(trail, '2026-10-01', [
+      [admission(carol, 'get_issue'), admission(bob, 'get_issue')],
+      [admission(alice, 'get_issue'), admission(bob, 'get_issue')],
+      [admission(bob, 'get_issue')],
+      [],
+      [admission(bob, 'get_issue'), admission(dave, 'get_issue')],
+    ])
+    expect(await evidence()).toBe(0)
+    expect(await csv('people-changes.csv')).toMatchObject([
+      {
+        name: 'carol',
+        status: 'not seen any more',
+        first: 'before the period',
+        last: '2026-10-01 08:00:20Z',
+        roles: 'auditor',
+      },
+      {
+        name: 'alice',
+        status: 'not seen any more',
+        first: '2026-10-02 08:00:20Z',
+        last: '2026-10-02 08:00:20Z',
+        roles: 'admin',
+      },
+      { name: 'dave', status: 'new', roles: 'lead' },
+    ])
+    expect(await read('report.html')).toMatch(/seen before the middle of the period, and not after it<\/dt>\s*<dd>2</)
+    expect((await manifest()).observations.join('\n')).toContain('2 people and machines not seen after the middle')
   })
 })
 
@@ -276,7 +326,8 @@ describe('a folder of evidence', () => {
 
   it('is what was signed, without a key less so', async () => {
     expect(await check(...trusted())).toBe(0)
-    expect(said.join('\n')).not.toContain('cannot show')
+    expect(said.join('\n')).not.toContain('taken from the folder itself')
+    expect(said.join('\n')).toContain('is the word of whoever made it')
     expect(await check()).toBe(0)
     expect(said.join('\n')).toContain('taken from the folder itself')
   })
@@ -297,11 +348,22 @@ describe('a folder of evidence', () => {
     expect(await check(...trusted())).toBe(0)
   })
 
+  const linked = async (file: string): Promise<void> => {
+    await cp(join(out, file), join(folder, file))
+    await rm(join(out, file))
+    await symlink(join(folder, file), join(out, file))
+  }
+  it('is none where its manifest is a link', async () => {
+    await linked(manifestFile)
+    await expect(check(...trusted())).rejects.toThrow('there is no manifest.json')
+  })
+
   it.each([
     ['a file that was removed', (): Promise<void> => rm(join(out, 'denials.csv')), 'denials.csv is missing'],
     ['a file that was added', () => writeFile(join(out, 'more.csv'), ''), 'more.csv is not in the manifest'],
     ['a sample that was added', () => writeFile(join(out, 'samples', 'x.tlog-proof'), ''), 'x.tlog-proof is not in'],
     ['a note that is gone', () => rm(join(out, noteFile)), 'manifest.note is missing'],
+    ['a note that is a link', () => linked(noteFile), 'manifest.note is missing, or no file'],
     ['a changed manifest', () => appendFile(join(out, manifestFile), ' '), 'was signed over another manifest.json'],
     [
       'a note without signature',
@@ -315,12 +377,11 @@ describe('a folder of evidence', () => {
   })
 
   /** What somebody without the key can do: another manifest that fits what they have changed. */
-  const rewrite = async (change: (about: any) => void, signer?: string): Promise<void> => {
+  const rewrite = async (change: (about: any) => void, signer?: string, privateKey = newKey()): Promise<void> => {
     const about = await manifest()
     change(about)
     const text = `${JSON.stringify(about, undefined, 2)}\n`
     await writeFile(join(out, manifestFile), text)
-    const { privateKey } = generateKeyPairSync('ed25519')
     const note = noteText(text, String(about.period.from), String(about.period.to))
     await writeFile(join(out, noteFile), signNote(note, { name: signer ?? 'kong-mcp-suite-evidence', privateKey }))
   }
@@ -331,6 +392,44 @@ describe('a folder of evidence', () => {
     expect(said.join('\n')).toContain('no key that is known has signed it')
     // The manifest still names the first key.
     expect(await check()).toBe(1)
+  })
+
+  it('says who signed it, not who the manifest says has', async () => {
+    const [own, other] = [newKey(), newKey()]
+    const name = 'kong-mcp-suite-evidence'
+    await rewrite((about) => (about.signed_by = verifierKey(name, other)), name, own)
+    expect(await check('--key', verifierKey(name, own), '--key', nodeKey)).toBe(1)
+    expect(said.join('\n')).toContain('names another key than the one that signed it')
+    await rewrite((about) => (about.signed_by = verifierKey(name, own)), name, own)
+    expect(await check('--key', verifierKey(name, own), '--key', nodeKey)).toBe(0)
+    expect(said.join('\n')).toContain(`signed by ${verifierKey(name, own)}`)
+  })
+
+  it('is not checked with a file of keys in which there is none', async () => {
+    const empty = join(folder, 'empty.vkey')
+    await writeFile(empty, '\n')
+    await expect(check('--key', empty)).rejects.toThrow('there is no key in')
+  })
+
+  it.each<[string, (samples: any[], about: any) => void, string]>([
+    ['of another type', ([one]) => (one.type = 'denial'), 'its record says another type or time'],
+    ['of another time', ([one]) => (one.time = '2026-10-03T00:00:00.000Z'), 'its record says another type or time'],
+    ['of another node', ([one]) => (one.node = 'node-2'), 'proves another record than the manifest says'],
+    [
+      'of the other population',
+      ([one]) => (one.population = 'stopped'),
+      'its record is none of the population stopped',
+    ],
+    ['of a rank of their own', ([one]) => (one.rank = '0'), 'its rank is not the one the seed gives'],
+    ['drawn under another seed', (_, about) => (about.seed = 'mine'), 'its rank is not the one the seed gives'],
+    ['drawn twice', (samples) => samples.splice(1, 0, samples[0]), 'it was drawn out of turn, or twice'],
+    ['out of turn', (samples) => samples.reverse(), 'it was drawn out of turn, or twice'],
+    ['of another time than the period', (_, about) => (about.period.to = about.period.from), 'is not of the period'],
+    ['that end no call that was drawn', (samples) => samples.splice(0, 1), 'it is no end of a call that was drawn'],
+  ])('has no samples that are said to be, or are, %s', async (_note, change, fault) => {
+    await rewrite((about) => change(about.samples as any[], about))
+    await check('--key', nodeKey)
+    expect(said.join('\n')).toContain(fault)
   })
 
   it.each([
@@ -493,6 +592,23 @@ describe('exceptions', () => {
     expect(exceptions().join('\n')).toContain('1 end in the period of calls nobody let through')
   })
 
+  it('are none for a call that was refused because the disk was slow to take its admission', async () => {
+    const clock = new SetClock('2026-10-03T08:00:00Z')
+    const one = trailIn(trail, {}, clock)
+    await one.append(admission(bob, 'get_issue', { call: 'too-late' }))
+    await one.append({ type: 'refusal', call: 'too-late', route: 'jira', reason: 'not_on_record' })
+    await one.append({ type: 'refusal', call: 'another', route: 'jira', reason: 'unreadable' })
+    await one.append({ type: 'issuer_keys', issuer: 'https://idp.example', keys: [] })
+    await one.close()
+    expect(await evidence()).toBe(0)
+    expect(await csv('open-calls.csv')).toEqual([])
+    const page = await read('report.html')
+    expect(page).toMatch(/refused after all, because the disk was slow to take the record<\/dt>\s*<dd>1</)
+    expect(page).toContain('refused after all: not_on_record')
+    // The same record is a stopped call that was drawn.
+    expect((await csv('samples-allowed.csv'))[0]?.end_proof).toMatch(/^samples\/stopped-0[12]\.tlog-proof$/)
+  })
+
   it('tell of a silence, and of a disk that failed', async () => {
     const clock = new SetClock('2026-10-03T08:00:00Z')
     const one = trailIn(trail, {}, clock)
@@ -537,6 +653,39 @@ describe('exceptions', () => {
       { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policyDigest('a') },
       { event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: policy },
     ])
+    expect((await manifest()).observations.join('\n')).toContain('1 change of the policy whose file names no author')
+  })
+
+  it('are none for a change whose file says whose it is, which stands beside it as the file’s word', async () => {
+    const policy = policyDigest('b')
+    const inForce = (sha256: string, more: object = {}): AuditEvent => ({
+      type: 'policy',
+      ...{ route: 'jira', event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: sha256, ...more },
+    })
+    await daysOfTrail(trail, '2026-10-03', [
+      // A text in it is no record of another version.
+      [inForce(policyDigest('a'), { author: policy }), admission(bob, 'get_issue')],
+      [inForce(policy, { author: 'dana', change: 'PR-7' }), admission(bob, 'get_issue', { policy })],
+    ])
+    expect(await evidence()).toBe(0)
+    expect(await csv('policies.csv')).toMatchObject([
+      { policy_sha256: policyDigest('a'), change: '', author: policy, reference: '', source: 'jira.yml' },
+      { policy_sha256: policy, change: 'new in the period', author: 'dana', reference: 'PR-7', source: 'jira.yml' },
+    ])
+    expect((await csv('policy-records.csv')).map(({ author, reference }) => [author, reference])).toEqual([
+      [policy, ''],
+      ['dana', 'PR-7'],
+    ])
+    expect((await manifest()).observations.join('\n')).not.toContain('names no author')
+
+    await rm(trail, { recursive: true })
+    await rm(out, { recursive: true })
+    await daysOfTrail(trail, '2026-10-03', [
+      [inForce(policyDigest('a'), { author: policy }), admission(bob, 'get_issue')],
+      [admission(bob, 'get_issue', { policy })],
+    ])
+    expect(await evidence()).toBe(1)
+    expect(exceptions().join('\n')).toContain('1 policy decided without a record')
   })
 
   it('tell of a log that somebody outside has seen and that is gone', async () => {
@@ -744,6 +893,9 @@ describe('use', () => {
   it.each([
     ['no period', ['--out', 'x'], 'say of which period'],
     ['half a period', ['--from', '2026-10-01', '--out', 'x'], 'say of which period'],
+    ['a day there is not', ['--from', '2026-07-01', '--to', '2026-09-31', '--out', 'x'], '--to takes a day'],
+    ['a time without its offset', ['--from', '2026-07-01T00:00', '--to', '2026-09-30', '--out', 'x'], '--from takes a'],
+    ['a time in words', ['--from', '1 Jul 2026 00:00Z', '--to', '2026-09-30', '--out', 'x'], '--from takes a day'],
     ['no folder', period, 'say where to write it'],
     [
       'a period that ends before it begins',

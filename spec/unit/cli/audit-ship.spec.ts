@@ -45,7 +45,7 @@ describe('kmcp audit ship', () => {
     expect([code, out]).toEqual([0, 'lines: everything was sent, 3 records now, 0 left\n'])
     expect(receiver.got[0]?.headers.authorization).toBe(`Bearer ${canary}`)
     const after = await run('--status')
-    expect(after.out).toMatch(new RegExp(`lines +https +not running +0 +0 +- +${trail.file}:\\d+ seq 3 +-\n`))
+    expect(after.out).toMatch(new RegExp(`lines +https +not running +0 +0 +- +${trail.file}:\\d+ seq 3 +0 +-\n`))
   })
 
   it('--once says what it could not send', async () => {
@@ -69,6 +69,22 @@ describe('kmcp audit ship', () => {
     receiver.reply = (got) => ({ status: ndjson([got]).some(({ seq }) => seq === 2) ? 400 : 200 })
     const { code, out } = await run('--once')
     expect([code, out]).toEqual([1, 'lines: everything was sent, 3 records now, 0 left; 1 in the dead letters\n'])
+    // Whoever looks later sees it too, until somebody has seen to it.
+    expect((await run('--status')).out).toMatch(/ seq 3 +1 +20/)
+  })
+
+  it('--once that is told to stop before all of it was sent is not a success', async () => {
+    new TrailOnDisk(place.trail).append(3)
+    receiver.reply = () => ({ status: 503 })
+    const shipper = new ShipProcess(place, { sinks: [{ name: 'lines', type: 'https', url: receiver.url }] }, ['--once'])
+    await eventually(
+      () => Promise.resolve(receiver.got.length),
+      (count) => count > 0,
+      10_000,
+    )
+    await shipper.kill('SIGTERM')
+    expect(await shipper.exit).toBe(1)
+    expect(shipper.out).toMatch(/lines: stopped, 0 records now, 3 left: the receiver answered 503/)
   })
 
   it('runs until it is stopped, and is seen to run', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { compileCondition } from '../../../adapters/cel/compile-condition.ts'
-import { configFaults, type KongFile } from '../../../cli/config-check.ts'
+import { configFaults, configWarnings, type KongFile } from '../../../cli/config-check.ts'
 import { startEmbeddedHost } from '../../../embedded/host.ts'
 import { freePort } from '../../../embedded/world.ts'
 import { compilePolicy } from '../../../lib/policy/policy.ts'
@@ -18,6 +18,12 @@ const examples = (await readdir(folder)).filter((name) => name.endsWith('.yml'))
 describe.each(examples)('kong/examples/%s', (name) => {
   it('is closed by construction', async () => {
     expect(configFaults(parse(await readFile(join(folder, name), 'utf8')) as KongFile)).toEqual([])
+  })
+
+  it('has a response tap, or says at its top where to find it', async () => {
+    const text = await readFile(join(folder, name), 'utf8')
+    const hasNone = configWarnings(parse(text) as KongFile).some((warning) => warning.includes('no response tap'))
+    expect(text.slice(0, text.indexOf('_format_version')).includes('03-what-came-back.yml')).toBe(hasNone)
   })
 
   it('is loaded by the gateway, and asks a stranger for a token', async () => {

@@ -102,7 +102,7 @@ describe('of an event stream', () => {
         const bytes = Buffer.from(isLastEnded ? stream : stream.trimEnd())
         const may = messagesOf(bytes)
           .map(String)
-          .filter((text) => /"result"|"error"|\\u/.test(text))
+          .filter((text) => /"(result|error)"\s*[:\r\n]|\\u00[67]/.test(text))
         const expected = may.length > 1 ? [may[0], may.at(-1)] : may
         expect(kept(bytes, at)).toEqual(expected)
         expect(kept(bytes, [])).toEqual(expected)
@@ -110,6 +110,21 @@ describe('of an event stream', () => {
       }),
       { numRuns: 100 },
     )
+  })
+
+  it.each([
+    ['an error as a value', '{"method":"log","params":{"level":"error","data":["result" , "x"]}}', 0],
+    [
+      'letters that no answer is named with, escaped',
+      '{"method":"a","params":{"t":"\\u003cb\\u003e \\u00fc \\u2028"}}',
+      0,
+    ],
+    ['an answer', '{"id":1,"error" \t: {}}', 1],
+    ['an answer whose name is escaped', '{"id":1,"\\u0072esult":{}}', 1],
+    ['an answer whose name is escaped in capitals', '{"id":1,"resu\\u006Ct":{}}', 1],
+    ['an answer that goes on in another line', '{"id":1,"error"\ndata: :{}}', 1],
+  ])('an event with %s may be an answer or not', (_note, text, found) => {
+    expect(readTapped(tap([Buffer.from(`data: ${text}\n\n`)], sse))?.found).toBe(found)
   })
 
   it('a long event is kept at both its ends', () => {

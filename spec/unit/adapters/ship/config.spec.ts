@@ -58,7 +58,7 @@ describe('a configuration', () => {
     [
       'a name that is no file name',
       withSink({ name: '../a', type: 'https', ...least.https }),
-      [/^sinks\[0\]\.name: must match pattern/],
+      [/^sinks\[0\]\.name: must be of a-z, 0-9, _ and -/],
     ],
     [
       'an unknown format',
@@ -91,6 +91,16 @@ describe('a configuration', () => {
       'a key in a header',
       withSink({ name: 'a', type: 'https', url: 'https://s', headers: { 'X-Api-Key': 'hunter2' } }),
       [/headers\.X-Api-Key: a header that carries a secret/],
+    ],
+    [
+      'one in other letters',
+      withSink({ name: 'a', type: 'https', url: 'https://s', headers: { 'PROXY-AUTHORIZATION': 'hunter2' } }),
+      [/headers\.PROXY-AUTHORIZATION: a header that carries a secret/],
+    ],
+    [
+      'a prefix that leads to another bucket',
+      withSink({ name: 'a', type: 's3', ...least.s3, prefix: 'x/../../other/' }),
+      ['sinks[0] (a).prefix: must be of letters, digits and !_.*()/-, and no part of it . or ..'],
     ],
     [
       'plain http',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { backOffMs } from '../../../../adapters/ship/back-off.ts'
-import { retryAfterMs, sentByStatus } from '../../../../adapters/ship/http-post.ts'
+import { retryAfterMs, sentByStatus } from '../../../../adapters/ship/sent-by-answer.ts'
 import { metricsText } from '../../../../adapters/ship/metrics.ts'
 import { signRequest } from '../../../../adapters/aws-sigv4.ts'
 import { StatusKeeper } from '../../../../adapters/ship/status.ts'
@@ -53,7 +53,7 @@ describe('a status', () => {
     [404, 'again', true],
     [100, 'again', true],
   ])('%i: %s', (status, what, isConfig) => {
-    const sent = sentByStatus({ status, body: '', retryAfter: undefined }, 0)
+    const sent = sentByStatus({ status, headers: {} }, 0)
     expect([sent.what, 'isConfig' in sent ? sent.isConfig : undefined]).toEqual([what, isConfig])
   })
 })
@@ -139,11 +139,14 @@ describe('metrics', () => {
     const status = new StatusKeeper('a', 'https').at(
       undefined,
       { records: null, bytes: 5, oldest: '2026-11-25T10:00:00Z' },
+      2,
       0,
     )
     const text = metricsText([status], Date.parse('2026-11-25T10:00:30Z'))
     expect(text).toContain('kmcp_ship_bytes_behind{sink="a",type="https"} 5\n')
     expect(text).toContain('kmcp_ship_oldest_unsent_seconds{sink="a",type="https"} 30\n')
     expect(text).not.toContain('kmcp_ship_records_behind{')
+    expect(text).toContain('kmcp_ship_dead_letters{sink="a",type="https"} 2\n')
+    expect(text).toContain('kmcp_ship_faults_total{sink="a",type="https"} 0\n')
   })
 })

@@ -79,7 +79,11 @@ describe('step', () => {
     ['of another version', line.replace('"v":2', '"v":1'), 'is of version 1, not 2'],
     ['of another number', line.replace('"seq":7', '"seq":8'), 'has number 8, expected 7'],
     ['without a number', line.replace('"seq":7,', ''), 'has number undefined, expected 7'],
-    ['behind another line', line.replace('ab', 'ba'), 'does not follow the record before it'],
+    [
+      'behind another line',
+      line.replace('ab', 'ba'),
+      'does not follow record 6: one of them was changed, or what stood between them is gone',
+    ],
     ['with a space', line.replace(':', ': '), 'is not in canonical form'],
     ['with a carriage return', `${line}\r`, 'is not in canonical form'],
     ['with a key twice', line.replace('{', '{"prev":"x",'), 'is not in canonical form'],
@@ -106,7 +110,7 @@ describe('step', () => {
     const bent = step(head, line.replace('é', 'e'))
     expect(bent.faults).toEqual([])
     expect(step(bent.next, link(next, { type: 'heartbeat' }).line).faults).toEqual([
-      'does not follow the record before it',
+      'does not follow record 7: one of them was changed, or what stood between them is gone',
     ])
   })
 })

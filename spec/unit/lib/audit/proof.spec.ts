@@ -36,6 +36,11 @@ const withExtra = (proof: string, extra: object): string => {
   const members = JSON.parse(Buffer.from(old, 'base64').toString()) as object
   return proof.replace(old, Buffer.from(JSON.stringify({ ...members, ...extra })).toString('base64'))
 }
+const withText = (proof: string, change: (text: string) => string): string =>
+  proof.replace(
+    /^extra (.*)$/m,
+    (_line, old: string) => `extra ${Buffer.from(change(Buffer.from(old, 'base64').toString())).toString('base64')}`,
+  )
 
 describe('a proof of a record', () => {
   it('proves each record of a log to whoever has the node’s key, and says which it is', () => {
@@ -72,6 +77,13 @@ describe('a proof of a record', () => {
       withExtra(proof, { record: (lines[5] ?? '').replace('é', 'e') }),
       'the record is not in',
     ],
+    [
+      'a second record before its own',
+      withText(proof, (text) => text.replace('{', `{"record":${JSON.stringify(lines[6])},`)),
+      'it is not in its one spelling',
+    ],
+    ['a member more', withExtra(proof, { more: 1 }), 'it is not in its one spelling'],
+    ['white space', withText(proof, (text) => ` ${text}`), 'it is not in its one spelling'],
     ['no record', withExtra(proof, { record: undefined }), 'it does not carry its record'],
     ['a record that is no text', withExtra(proof, { record: 1 }), 'it does not carry its record'],
     ['no certificate', withExtra(proof, { certificate: null }), 'it does not carry its record and certificate'],
@@ -121,5 +133,16 @@ describe('a proof of a record', () => {
       if (checkProof(bent, [ours.key]).ok) good.push(`${at}: ${bent.slice(Math.max(0, at - 20), at + 20)}`)
     }
     expect(good).toEqual([])
+  })
+
+  it('shows the very characters that were hashed', () => {
+    const line = '{"text":"\ufffd"}'
+    const leaf = leafHash(line)
+    const head = checkpointText({ ...ours.head, size: 1, root: leaf })
+    const proof = tlogProof(line, [leaf], 0, signNote(head, ours.signer), ours.certificate)
+    expect(because(proof)).toBe('it was good')
+    // Both of these become the same bytes.
+    expect(because(withExtra(proof, { record: '{"text":"\ud800"}' }))).toBe('it is not in its one spelling')
+    expect(because(withText(proof, (text) => text.replace('\ufffd', '\\ufffd')))).toBe('it is not in its one spelling')
   })
 })

@@ -54,7 +54,7 @@ function log(pieces: readonly string[], left: Left = {}): unknown {
 }
 
 const committed = (text: string): string =>
-  commit(saltOf(saltKey, callId), createHash('sha256').update(text).digest('hex'))
+  commit(saltOf(saltKey, callId, 'response_commitment'), createHash('sha256').update(text).digest('hex'))
 const message = (members: object): string => JSON.stringify({ jsonrpc: '2.0', id: 1, ...members })
 const event = (text: string): string => `event: message\nid: 7\ndata: ${text}\n\n`
 const long = 'x'.repeat(100_000)
@@ -305,6 +305,31 @@ describe('an event stream', () => {
     }
   })
 
+  it('is told by the first event that answers, and not where one before it may have', () => {
+    const first = event(message({ result: {} }))
+    expect(events([first, event(answer)])['rpc_outcome']).toBe('result')
+    expect(events([first, event(answer)], { found: 3 })['rpc_outcome']).toBe('result')
+    const other = event(message({ method: 'a', params: { result: 1 } }))
+    expect(events([other, event(answer)])['rpc_outcome']).toBe('tool_error')
+    // One between the two was not kept.
+    expect(events([other, event(answer)], { found: 3 })).toMatchObject({
+      rpc_outcome: 'unknown',
+      response_commitment: committed(answer),
+    })
+    // In several lines, so that it cannot be read where it is cut.
+    const unclear = `data: {"id":1,\ndata: "error":{"code":1,"message":"${long}"}}\n\n`
+    expect(events([unclear, event(answer)])['rpc_outcome']).toBe('unknown')
+  })
+
+  it('is not told by an event behind a byte order mark that clients do not skip', () => {
+    const marked = `\ufeffdata: ${message({ error: { code: 1, message: '' } })}\n\n`
+    expect(events([event(answer), marked])['rpc_outcome']).toBe('tool_error')
+    expect(events([marked, event(answer)])['rpc_outcome']).toBe('unknown')
+    expect(events([event(message({ method: 'a' })), marked])['rpc_outcome']).toBe('unknown')
+    // The first of a stream they skip.
+    expect(events([marked])['rpc_outcome']).toBe('error')
+  })
+
   it.each([
     { note: 'carriage returns', text: event(answer).replaceAll('\n', '\r\n'), is: 'tool_error' },
     { note: 'data in several lines', text: `data: {"id":1,\ndata: "result":{}}\n\n`, is: 'result' },
@@ -324,6 +349,16 @@ describe('an event stream', () => {
     {
       note: 'a long event of another type',
       text: event(message({ result: { content: [long] } })).replace('message', 'other'),
+      is: 'unknown',
+    },
+    {
+      note: 'a long event of two types, of which the last counts',
+      text: `event: message\n${event(message({ result: { content: [long] } })).replace('message', 'other')}`,
+      is: 'unknown',
+    },
+    {
+      note: 'a long event with another type after it',
+      text: `data: ${message({ result: { content: [long] } })}\nevent: message\nevent: other\n\n`,
       is: 'unknown',
     },
     { note: 'a long notification', text: event(message({ method: 'a', params: { long } })), is: 'none' },

@@ -77,10 +77,11 @@ describe('the schema of records', () => {
 
   it('has the records that are made on rare occasions, and members that had to be cut', () => {
     const all = [
-      { type: 'fault', because: 'fdatasync: EIO', not_known_on_disk: null },
-      { type: 'fault', because: 'x'.repeat(70_000), not_known_on_disk: { from: 3, to: 9 } },
-      { type: 'peer_head', note: 'a note', certificate: 'a note' },
-      { type: 'policy', route: 'jira' },
+      { type: 'fault', what: 'disk', because: 'fdatasync: EIO', not_known_on_disk: null },
+      { type: 'fault', what: 'disk', because: 'x'.repeat(70_000), not_known_on_disk: { from: 3, to: 9 } },
+      { type: 'fault', what: 'rollback', because: 'it has had 9 records', note: 'a note', certificate: 'a note' },
+      { type: 'peer_head', of: 'node-b', note: 'a note', certificate: 'a note' },
+      { type: 'policy', route: 'jira', event: 'refused', use: 'shadow', source: '/p.yml', because: 'x'.repeat(70_000) },
     ]
     expect(all.flatMap((event) => schemaFaults(asRecord(event)))).toEqual([])
   })

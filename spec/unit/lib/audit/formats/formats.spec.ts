@@ -254,6 +254,19 @@ describe('CEF', () => {
     expect(line).toContain(` cs2=${extension} cs2Label=target`)
   })
 
+  it('says an IPv6 address where CEF has a place for one', () => {
+    const line = toCef(record({ client_ip: '2001:db8::7' }))
+    expect(line).toContain(' c6a2=2001:db8::7 c6a2Label=Source IPv6 Address ')
+    expect(line).not.toContain(' src=')
+  })
+
+  it('T31 cuts a long value, and no character in half', () => {
+    for (const before of ['', 'x']) {
+      const cut = / cs2=(.*) cs2Label/.exec(toCef(record({ tool: before + '😀'.repeat(3_000) })))?.[1]
+      expect(cut).toMatch(/^x?(😀){1999,2000}…$/u)
+    }
+  })
+
   it('T31 a type cannot end its field', () => {
     expect(toCef(record({ type: 'x|10|act=allowed' })).split(/(?<!\\)\|/)).toHaveLength(8)
   })

@@ -1,5 +1,5 @@
-/** One shipper for one state directory. */
-import { open, stat, unlink } from 'node:fs/promises'
+/** One process of a kind for one directory: a shipper for its state, an anchorer for its trail. */
+import { type FileHandle, open, stat, unlink } from 'node:fs/promises'
 import { type Server, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 
@@ -9,20 +9,17 @@ export interface Lock {
   release(): Promise<void>
 }
 
-const socketName = 'shipper.sock'
-
 /**
- * Takes the lock; undefined where another process has it.
+ * Takes the lock of that name (of a file in the directory); undefined where another process has it.
  *
  * It is a unix socket somebody listens on: the kernel gives it back however its holder ends, and it is seen across the
  * namespaces of containers, where process ids mean nothing. Two that find a dead socket at the same moment may both take
- * it; the one whose socket was replaced notices, and until then both send, which is twice and never too little.
+ * it; the one whose socket was replaced notices, and until then both send, which is twice and never too little. A writer of
+ * a trail could not bear that: it has a lock of its own (audit-sink/directory-lock.ts), without a file.
  */
-export async function takeLock(stateDirectory: string): Promise<Lock | undefined> {
-  const folder = await open(stateDirectory, 'r')
-  // A socket's path has 107 bytes at most, a directory's may have more: reach it through the open folder.
-  const path =
-    process.platform === 'linux' ? `/proc/self/fd/${folder.fd}/${socketName}` : join(stateDirectory, socketName)
+export async function takeLock(directory: string, name: string): Promise<Lock | undefined> {
+  const folder = await open(directory, 'r')
+  const path = pathOf(folder, directory, name)
   const server = createServer((socket) => socket.end())
   server.unref()
   for (let tries = 0; tries < 3; tries++) {
@@ -45,18 +42,20 @@ export async function takeLock(stateDirectory: string): Promise<Lock | undefined
   return undefined
 }
 
-/** Does a shipper work on this directory now? */
-export async function isLocked(stateDirectory: string): Promise<boolean> {
-  const folder = await open(stateDirectory, 'r').catch(() => undefined)
+/** Does somebody have the lock now? */
+export async function isLocked(directory: string, name: string): Promise<boolean> {
+  const folder = await open(directory, 'r').catch(() => undefined)
   if (!folder) return false
   try {
-    return await answers(
-      process.platform === 'linux' ? `/proc/self/fd/${folder.fd}/${socketName}` : join(stateDirectory, socketName),
-    )
+    return await answers(pathOf(folder, directory, name))
   } finally {
     await folder.close()
   }
 }
+
+/** A socket's path has 107 bytes at most, a directory's may have more: it is reached through the open folder. */
+const pathOf = ({ fd }: FileHandle, directory: string, name: string): string =>
+  process.platform === 'linux' ? `/proc/self/fd/${fd}/${name}` : join(directory, name)
 
 function listens(server: Server, path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {

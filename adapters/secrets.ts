@@ -1,9 +1,17 @@
 /** Secrets: from where they are read, and that they are said nowhere else. */
 import { readFileSync } from 'node:fs'
-import { visible } from '../../lib/audit/formats/visible-text.ts'
+import { visible } from '../lib/audit/formats/visible-text.ts'
 
 /** @property env name of an environment variable. @property file path of a file; its last line feed does not count */
 export type SecretSource = { readonly env: string } | { readonly file: string }
+
+/** The secret that `<member>_env` or `<member>_file` of a configuration names; undefined where neither is there. */
+export function secretSource(settings: object, member: string): SecretSource | undefined {
+  const named = settings as Readonly<Record<string, unknown>>
+  const [env, file] = [named[`${member}_env`], named[`${member}_file`]]
+  if (typeof env === 'string') return { env }
+  return typeof file === 'string' ? { file } : undefined
+}
 
 /**
  * Knows every secret it has read, so that no text with one in it is logged or written.
@@ -22,7 +30,7 @@ export class Secrets {
     const secret = ('env' in source ? process.env[source.env] : readFileSync(source.file, 'utf8'))?.trim() ?? ''
     const where = 'env' in source ? `the environment variable ${source.env}` : source.file
     if (secret === '') throw new Error(`${where} is empty: put the secret there`)
-    if (/[^\x21-\x7e]/.test(secret)) throw new Error(`${where} has something else than printable ASCII in it`)
+    if (/[^\x20-\x7e]/.test(secret)) throw new Error(`${where} has something else than printable ASCII in it`)
     this.#known.add(secret)
     this.#known.add(encodeURIComponent(secret))
     this.#known.add(Buffer.from(secret).toString('base64'))

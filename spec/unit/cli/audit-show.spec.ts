@@ -1,0 +1,37 @@
+/** The trail as a table: one row a call, with what came back. */
+import { describe, expect, it } from 'vitest'
+import { auditTable, rowsOf } from '../../../cli/audit-show.ts'
+import { printRows } from '../../../cli/print-rows.ts'
+
+const call = { type: 'admission', call: 'c', route: 'jira', decision: { rule: 'jira:read' } }
+
+describe('a row of a call', () => {
+  it.each([
+    ['a result', { body_watched: true, rpc_outcome: 'result' }, 'result'],
+    ['a tool that failed', { body_watched: true, rpc_outcome: 'tool_error' }, 'tool_error'],
+    ['an error and its code', { body_watched: true, rpc_outcome: 'error', rpc_error_code: -32602 }, 'error -32602'],
+    ['an answer that broke off', { body_watched: 'cut', rpc_outcome: 'unknown' }, 'unknown (broke off)'],
+    ['an answer to no request', { body_watched: true }, ''],
+    ['no tap', { body_watched: false }, 'not watched'],
+    [
+      'what the tap cannot read',
+      { body_watched: false, body_not_watched: 'content_encoding gzip' },
+      'not watched: content_encoding gzip',
+    ],
+    ['a record from before there was a tap', {}, ''],
+  ])('says how it was answered: %s', (_note, members, answer) => {
+    const [row] = rowsOf([call, { type: 'outcome', call: 'c', http_status: 200, ...members }])
+    expect(row?.answer).toBe(answer)
+    expect(auditTable(row ? [row] : []).split('\n')[0]).toMatch(/status {2}answer/)
+  })
+})
+
+describe('a table', () => {
+  it('may be longer than a function may have arguments', () => {
+    const rows = Array.from({ length: 130_000 }, () => ({ a: '1' }))
+    expect(printRows(['a'], rows, 'table').split('\n')).toHaveLength(130_002)
+    const [row] = rowsOf([call])
+    if (!row) throw new Error('there is no row')
+    expect(auditTable(Array.from({ length: 130_000 }, () => row)).split('\n')).toHaveLength(130_002)
+  })
+})
