@@ -206,7 +206,7 @@ describe.skipIf(skipReason)('records', () => {
       expect(records[1]?.withheld).toContain(route === 'jira' ? 'delete_issue' : 'get-env')
     })
 
-    it('keep whatever a client sends in one line, which a terminal may show', async () => {
+    it('T31 keep whatever a client sends in one line, which a terminal may show', async () => {
       const hostile = [
         'a\u2028b',
         'a\u202eb',

@@ -609,7 +609,7 @@ describe('exceptions', () => {
     expect((await csv('samples-allowed.csv'))[0]?.end_proof).toMatch(/^samples\/stopped-0[12]\.tlog-proof$/)
   })
 
-  it('tell of a silence, and of a disk that failed', async () => {
+  it('T25 tell of a silence, and of a disk that failed', async () => {
     const clock = new SetClock('2026-10-03T08:00:00Z')
     const one = trailIn(trail, {}, clock)
     await one.append(denial(bob, 'get_env'))
