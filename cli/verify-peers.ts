@@ -111,7 +111,7 @@ interface Told {
  * Logs that witnesses were told of and that are not there.
  *
  * Whether one was before all that are there of its node, and may have been removed on purpose, goes by the order in which
- * the witness was told of them: clocks of two nodes may differ. By time where it was told of none that is there.
+ * the witness was told of them: clocks of two nodes may differ. By time where it was not told of the first of those.
  */
 class MissingLogs {
   readonly #firsts = new Map<string, VerifiedLog>()
