@@ -76,6 +76,7 @@ export class LogVerifier {
   #sealedRoot: { readonly size: number; readonly root: Buffer } | undefined
   #sealed = 0
   #checkpointCount = 0
+  #overOthers = 0
   #clock: { wallMs: number; monoMs: number } | undefined
   #unsealedSinceMono: number | undefined
   #first = ''
@@ -115,6 +116,8 @@ export class LogVerifier {
       this.#fault(`a checkpoint was signed over ${size} records, and there are ${this.#tree.size}: the end is missing`)
       this.#nextCheckpoint()
     }
+    if (this.#overOthers > 1)
+      this.#fault(`${this.#overOthers - 1} later checkpoints were signed over other records than these, too`)
     if (this.#tree.size === 0) this.#fault('has no whole record')
     else if (this.#epochs.length === 0) this.#fault('names no key that signs it')
     const unsealedMs = (this.#clock?.monoMs ?? 0) - (this.#unsealedSinceMono ?? this.#clock?.monoMs ?? 0)
@@ -273,8 +276,10 @@ export class LogVerifier {
     else if (!epoch) this.#fault(`${which} was signed before there was a key`)
     else if (!opened?.ok) this.#fault(`${which} is not signed by key ${epoch.number}: ${opened?.because ?? ''}`)
     else if (origin !== epoch.before.origin) this.#fault(`${which} is of another log`)
-    else if (!root.equals(this.#tree.root())) this.#fault(`${which} was signed over other records than these`)
-    else {
+    else if (!root.equals(this.#tree.root())) {
+      // So must every later one be: the first says where, and the others would drown what else there is.
+      if (this.#overOthers++ === 0) this.#fault(`${which} was signed over other records than these`)
+    } else {
       this.#sealed = size
       this.#sealedRoot = { size, root }
       this.#unsealedSinceMono = undefined

@@ -638,6 +638,26 @@ describe('a trail that was tampered with', () => {
     expect(faults.join()).toContain(says)
   })
 
+  it('T16 shows each of two records that were changed, however many checkpoints came after the first', async () => {
+    const trail = trailIn(folder)
+    for (let n = 0; n < 25; n++) {
+      for (let m = 0; m < 1_000; m++) await trail.append({ type: 'denial', n, m })
+      await sleep(5)
+    }
+    await trail.close()
+    const before = readFiles(folder)
+    const [log] = logsIn(before)
+    if (!log) throw new Error('there is no log')
+    const lines = linesIn(log)
+    for (const at of [10, lines.length - 10])
+      lines[at] = (lines[at] ?? '').replace('"type":"denial"', '"type":"denied"')
+    putFiles(folder, before, withLog(before, withLines(log, lines)))
+    const { faults } = verifyTrails([folder])
+    expect(faults.filter((fault) => fault.includes('does not follow'))).toHaveLength(2)
+    expect(faults).toHaveLength(4)
+    expect(faults.at(-1)).toMatch(/\d+ later checkpoints were signed over other records than these, too$/)
+  })
+
   it('T18 shows an earlier log that is gone, or cut short with its checkpoints', async () => {
     for (let start = 0; start < 3; start++) await writtenTrail(folder, 2)
     const [first = '', second = ''] = await segmentsOf(folder)
