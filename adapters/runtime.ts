@@ -1,4 +1,5 @@
 /** What all plugins of one plugin server share: one process is one Kong node (architecture.md, rule 6). */
+import { pinsEvent } from '../lib/audit/record.ts'
 import type { CompileCondition } from '../lib/policy/condition.ts'
 import { Calls } from './calls.ts'
 import { compileCondition } from './cel/compile-condition.ts'
@@ -42,6 +43,14 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
   const issuers = new Issuers(clock, log)
   issuers.onKeys = (issuer, keys) =>
     recorders.noteAll({ type: 'issuer_keys', issuer, keys: keys.map(({ id, digest }) => ({ id: id ?? null, digest })) })
+  const pins = new PinnedRoutes(clock, log)
+  pins.onNews = (route, news) =>
+    recorders.note(
+      route,
+      'pins' in news
+        ? pinsEvent(news.source, news.pins, news.before)
+        : { type: 'policy', event: 'refused', use: 'pins', source: news.source, because: news.because },
+    )
   return {
     clock,
     calls: new Calls(clock),
@@ -53,7 +62,7 @@ export function createRuntime(clock: Clock = systemClock): Runtime {
     shared: new SharedStates(clock, log),
     consumers: new Consumers(clock),
     policyFiles: new PolicyFiles(clock, log),
-    pins: new PinnedRoutes(clock, log),
+    pins,
     directories: new Directories(clock, log),
     opa: new OpaClients(clock),
     compileCondition,

@@ -108,8 +108,17 @@ export function configFaults(file: KongFile): string[] {
 /** What works and leaves something out of the record. */
 export function configWarnings(file: KongFile): string[] {
   return [...placesOf(file)].flatMap(({ route, places }) =>
-    tapFaults(places).map((fault) => `route \`${route.name ?? '?'}\`: ${fault}`),
+    [...tapFaults(places), ...unnamed(places.flat())].map((fault) => `route \`${route.name ?? '?'}\`: ${fault}`),
   )
+}
+
+/** One plugin does not know what another opens; mcp-gateway does. */
+function unnamed(plugins: readonly Plugin[]): string[] {
+  const opened = plugins.filter(({ name }) => name === 'mcp-upstream').map(openedBy)[0]
+  const audit = plugins.find(({ name }) => name === 'mcp-audit')
+  return opened === undefined || !audit || audit.config?.upstream_name !== undefined
+    ? []
+    : [`mcp-audit: records of calls do not name the MCP server: set \`upstream_name: ${opened}\``]
 }
 
 /** Each route of each service, with the plugins of the route, of the service, and of all. */

@@ -70,8 +70,15 @@ export interface RoutePins {
   see(definitions: readonly JudgedDefinition[]): DefinitionReport
 }
 
+/** What is put on record of a pins file: a version that came into force, and the one before it, or why one was refused. */
+export type PinsNews =
+  | { readonly source: string; readonly pins: Pins; readonly before: Pins | undefined }
+  | { readonly source: string; readonly because: string }
+
 /** Which routes have pins. A plugin that registers none leaves a route as it is without. */
 export class PinnedRoutes {
+  /** Is told what becomes of a route's file. */
+  onNews: (route: string, news: PinsNews) => void = () => undefined
   readonly #files = new Map<string, PinFile>()
   readonly #routes = new Map<string, { readonly pins: RoutePins; readonly path: string; readonly seen: LastSeen }>()
   readonly #clock: Clock
@@ -94,14 +101,20 @@ export class PinnedRoutes {
    * @throws Error in `enforce` where no version of the file could be used yet
    */
   open(route: string, mode: 'warn' | 'enforce', path: string): RoutePins {
-    const file = this.#files.get(path) ?? new PinFile(path, this.#clock, this.#log)
+    const file = this.#files.get(path) ?? new PinFile(path, this.#clock, this.#log, (news) => this.#tell(news))
     if (mode === 'enforce') file.mustBeUsable()
     this.#files.set(path, file)
     const before = this.#routes.get(route)
     const seen = before?.path === path ? before.seen : new Map<string, string>()
     const pins = pinsOf(mode, file, seen)
     this.#routes.set(route, { pins, path, seen })
+    const known = file.news()
+    if (before?.path !== path && known) this.onNews(route, known)
     return pins
+  }
+
+  #tell(news: PinsNews): void {
+    for (const [route, { path }] of this.#routes) if (path === news.source) this.onNews(route, news)
   }
 
   close(route: string): void {
@@ -148,6 +161,7 @@ class PinFile {
   readonly #path: string
   readonly #clock: Clock
   readonly #log: Log
+  readonly #tell: (news: PinsNews) => void
   readonly #announced = new Set<string>()
   readonly #known = new Map<string, { readonly sha256: string; readonly flags: readonly Flag[] }>()
   #pins: Pins | undefined
@@ -157,11 +171,19 @@ class PinFile {
   #seen: SeenIndex | undefined
   #seenMark = ''
 
-  constructor(path: string, clock: Clock, log: Log) {
+  /** @param tell is told of later versions */
+  constructor(path: string, clock: Clock, log: Log, tell: (news: PinsNews) => void) {
     this.#path = path
     this.#clock = clock
     this.#log = log
+    this.#tell = tell
     this.#look()
+  }
+
+  /** What a route that begins with this file is told; nothing where there is no version of it to tell of. */
+  news(): PinsNews | undefined {
+    const source = this.#path
+    return this.#pins ? { source, pins: this.#pins, before: undefined } : undefined
   }
 
   /** @throws Error saying why no version of the file could be used yet */
@@ -186,11 +208,15 @@ class PinFile {
     if (mark === this.#mark) return
     const isFirst = this.#mark === ''
     this.#mark = mark
+    const source = this.#path
     try {
-      this.#pins = readPinsFile(this.#path)
-      if (!isFirst) this.#log('info', `pins ${this.#path}: a new version is in force`)
+      const before = this.#pins
+      this.#pins = readPinsFile(source)
+      if (!isFirst) this.#log('info', `pins ${source}: a new version is in force`)
+      this.#tell({ source, pins: this.#pins, before: before ?? noPins })
     } catch (error) {
       this.#fault = error instanceof Error ? error.message : String(error)
+      this.#tell({ source, because: this.#fault })
       const instead = this.#pins ? 'the version before stays in force' : 'nothing counts as approved'
       this.#log('error', `pins ${this.#path}: not used, ${instead}: ${this.#fault}`)
     }

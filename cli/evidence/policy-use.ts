@@ -1,4 +1,5 @@
 /** Which policies decided, from when to when, and what the trail says of changes. */
+import { isObject, type JsonObject } from '../../lib/mcp/message.ts'
 import type { Section } from './section.ts'
 import { counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
@@ -41,9 +42,9 @@ export class PolicyUse {
     if (when !== 'before' && when !== 'within') return
     if (type === 'policy') {
       this.#areRecordsKept = true
-      // A shadow policy decides nothing.
+      // A shadow policy decides nothing, and what is approved of tools is no policy of its own.
       const key = keyOf(said(record.route), said(record.policy_sha256))
-      if (record.use !== 'shadow' && (this.#inForce.size < maxKinds || this.#inForce.has(key)))
+      if (record.use !== 'shadow' && record.use !== 'pins' && (this.#inForce.size < maxKinds || this.#inForce.has(key)))
         this.#inForce.set(key, {
           source: said(record.source),
           author: said(record.author),
@@ -92,7 +93,7 @@ export class PolicyUse {
       title: 'Policy changes',
       criteria: ['CC8.1', 'CC6.3'],
       shows:
-        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Beside it, what its file says of its author and of the change it belongs to. Below, records of policies that came into force.',
+        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Beside it, what its file says of its author and of the change it belongs to. Below, records of policies, and of approved tool definitions (`pins`), that came into force.',
       doesNotShow:
         'Who really wrote, approved and tested a change, and why: whoever can write a policy’s file can write any author into it. Ask for the change’s ticket and review, and compare the digest with the one `kmcp policy check` prints for the approved file. A version that never decided anything leaves no trace here.',
       tables: [
@@ -145,7 +146,7 @@ export class PolicyUse {
             { name: 'event', label: 'what' },
             { name: 'use', label: 'use' },
             { name: 'source', label: 'from' },
-            { name: 'policy_sha256', label: 'SHA-256 of the policy' },
+            { name: 'policy_sha256', label: 'SHA-256 of the policy or the approvals' },
             { name: 'author', label: 'author, as its file says' },
             { name: 'reference', label: 'change, as its file says' },
             { name: 'says', label: 'all it says', isOnlyInFile: true },
@@ -186,9 +187,17 @@ const rowOf = (seen: Seen): Record<string, string> => ({
   use: said(seen.record.use),
   source: said(seen.record.source),
   policy_sha256: said(seen.record.policy_sha256),
-  author: said(seen.record.author),
-  reference: said(seen.record.change),
+  ...signedBy(seen.record),
   says: said(Object.fromEntries(Object.entries(seen.record).filter(([name]) => !common.has(name)))),
 })
+
+/** Of approved definitions, whoever approved one and what they noted. */
+function signedBy({ author, change, changes }: JsonObject): { readonly author: string; readonly reference: string } {
+  if (!Array.isArray(changes)) return { author: said(author), reference: said(change) }
+  const all = changes.filter((one) => isObject(one))
+  const texts = (name: string): string =>
+    [...new Set(all.map((one) => said(one[name])))].filter((text) => text !== '').join('; ')
+  return { author: texts('approved_by'), reference: texts('note') }
+}
 
 const keyOf = (route: string, digest: string): string => JSON.stringify([route, digest])

@@ -8,6 +8,7 @@ import type { Json, JsonObject } from '../mcp/message.ts'
 import type { Target } from '../mcp/methods.ts'
 import { sessionDigest } from '../mcp/session-id.ts'
 import type { Verdict } from '../policy/decide.ts'
+import { pinChanges, type Pins, pinsDocument } from '../policy/pins.ts'
 import { commit, saltOf } from './commitment.ts'
 import { responseOf } from './read-response.ts'
 import { type RedactionRules, redact } from './redact.ts'
@@ -56,11 +57,13 @@ export interface AuditEvent {
 /**
  * How a route's calls are recorded.
  *
- * @property name      what records call the route
- * @property redaction what of the arguments is shown
+ * @property name         what records call the route
+ * @property upstreamName what they call the MCP server behind it
+ * @property redaction    what of the arguments is shown
  */
 export interface RecordRules {
   readonly name: string
+  readonly upstreamName?: string
   readonly redaction: RedactionRules
 }
 
@@ -165,11 +168,44 @@ function typeOf(refusal: Refusal): RecordType {
   }
 }
 
+/**
+ * Other definitions of a route's tools are approved than before.
+ *
+ * @param before the version this plugin server knew; undefined for the first it reads
+ */
+export function pinsEvent(source: string, pins: Pins, before: Pins | undefined): AuditEvent {
+  const changes = before === undefined ? undefined : pinChanges(before, pins)
+  return {
+    type: 'policy',
+    event: 'in_force',
+    use: 'pins',
+    source,
+    policy_sha256: sha256Of(Object.fromEntries(pinsDocument(pins).tools)),
+    approved: pins.size,
+    ...(changes === undefined
+      ? {}
+      : {
+          changes_count: changes.length,
+          changes: changes.slice(0, maxNames).map(({ tool, was, pin }) => ({
+            tool: tool.slice(0, maxNameInList),
+            was_sha256: was ?? null,
+            sha256: pin?.sha256 ?? null,
+            ...(pin === undefined
+              ? {}
+              : {
+                  approved_by: shorten(pin.approvedBy),
+                  approved_at: shorten(pin.approvedAt),
+                  ...(pin.note === undefined ? {} : { note: shorten(pin.note) }),
+                }),
+          })),
+        }),
+  }
+}
+
+const sha256Of = (value: Json): string => createHash('sha256').update(canonicalJson(value)).digest('hex')
+
 /** One digest for one set of names, in whatever order a server lists them. */
-const setDigest = (names: readonly string[]): string =>
-  createHash('sha256')
-    .update(canonicalJson([...names].sort()))
-    .digest('hex')
+const setDigest = (names: readonly string[]): string => sha256Of([...names].sort())
 
 function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
   const { principal, message, target } = call
@@ -180,6 +216,7 @@ function describe(call: Call, rules: RecordRules, saltKey: Buffer): JsonObject {
   return {
     call: call.id,
     route: rules.name,
+    ...(rules.upstreamName === undefined ? {} : { upstream_name: rules.upstreamName }),
     verb: call.request.verb,
     path: shorten(call.request.path),
     ...(call.clientIp === undefined ? {} : { client_ip: call.clientIp }),

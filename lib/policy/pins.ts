@@ -73,6 +73,23 @@ export interface DefinitionReport {
   readonly flagged: readonly { readonly tool: string; readonly kinds: readonly string[] }[]
 }
 
+/** One tool whose approval is another than before; `pin` is undefined where it was taken back. */
+export interface PinChange {
+  readonly tool: string
+  readonly was: string | undefined
+  readonly pin: Pin | undefined
+}
+
+/** What differs between two versions, tools in alphabetical order. */
+export function pinChanges(before: Pins, after: Pins): PinChange[] {
+  const isSame = (a: Pin | undefined, b: Pin | undefined): boolean =>
+    a?.sha256 === b?.sha256 && a?.approvedBy === b?.approvedBy && a?.approvedAt === b?.approvedAt && a?.note === b?.note
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((tool) => !isSame(before.get(tool), after.get(tool)))
+    .sort()
+    .map((tool) => ({ tool, was: before.get(tool)?.sha256, pin: after.get(tool) }))
+}
+
 export type PinsReading =
   { readonly ok: true; readonly pins: Pins } | { readonly ok: false; readonly faults: readonly string[] }
 

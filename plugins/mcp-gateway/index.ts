@@ -23,6 +23,12 @@ interface GatewayConfig {
   readonly upstream: UpstreamConfig
 }
 
+/** Records name the Upstream that is opened here, unless they are to call it otherwise. */
+const auditOf = ({ audit, upstream }: GatewayConfig): AuditConfig => {
+  const name = audit.upstream_name ?? upstream.upstream
+  return name === undefined ? audit : { ...audit, upstream_name: name }
+}
+
 const record = (fields: readonly object[]): object => ({ type: 'record', required: true, fields })
 
 export const { Plugin, Name, Version, Priority, Schema } = definePlugin<GatewayConfig>({
@@ -40,9 +46,9 @@ export const { Plugin, Name, Version, Priority, Schema } = definePlugin<GatewayC
     part('oauth', oauthStage),
     part('jsonrpc', jsonrpcStage),
     part('rbac', rbacStage),
-    part('audit', auditStage),
+    { name: auditStage.name, prepare: (config, runtime, route) => auditStage.prepare(auditOf(config), runtime, route) },
     part('tools_filter', toolsFilterStage),
     part('upstream', upstreamStage),
   ],
-  log: (config, runtime, route) => prepareAuditLog(config.audit, runtime, route),
+  log: (config, runtime, route) => prepareAuditLog(auditOf(config), runtime, route),
 })

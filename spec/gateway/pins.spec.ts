@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { definitionDigest } from '../../lib/policy/pins.ts'
-import { type AuditRecord, readRecords } from '../support/audit-trail.ts'
+import { type AuditRecord, readAllRecords, readRecords } from '../support/audit-trail.ts'
 import {
   eventually,
   type GatewayUnderTest,
@@ -134,6 +134,12 @@ class Pinned {
     return this.record(({ type, call }) => type === 'list' && call === admission.call)
   }
 
+  /** What is on record of the approvals of this route's tools, oldest first. */
+  async approvals(route: Route): Promise<AuditRecord[]> {
+    const records = await readAllRecords(this.#gateway?.auditDir ?? '')
+    return records.filter(({ type, use, route: on }) => type === 'policy' && use === 'pins' && on === route)
+  }
+
   async #session(gateway: GatewayUnderTest, as: 'alice' | 'bob'): Promise<string> {
     const initialize = rpc('initialize', {
       protocolVersion: '2025-11-25',
@@ -236,6 +242,18 @@ describe.skipIf(skipReason)('pinned tools, enforced', () => {
       expect(await isBack()).toEqual([watched.name, other.name])
       expect(await world.call(route, watched.name)).toBe('ran')
       expect((await world.listed(route)).pins).toEqual({ mode: 'enforce', new: [], changed: [] })
+      expect(await world.approvals(route)).toMatchObject([
+        { type: 'policy', event: 'in_force', use: 'pins', source: file(), approved: 0 },
+        {
+          ...{ type: 'policy', event: 'in_force', use: 'pins', source: file(), approved: 2, changes_count: 2 },
+          changes: [watched, other]
+            .sort((one, two) => (one.name < two.name ? -1 : 1))
+            .map((one) => ({
+              ...{ tool: one.name, was_sha256: null, sha256: digest(one) },
+              ...{ approved_by: 'ann', approved_at: expect.any(String) as string },
+            })),
+        },
+      ])
       // The approval is of the definition as the server has it, whatever a caller is shown of it.
       const { json } = await world.send(route, rpc('tools/list'))
       const shown = (json.result?.tools ?? []) as Tool[]
@@ -303,12 +321,17 @@ describe.skipIf(skipReason)('pinned tools, enforced', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_200))
       expect(await world.list(route)).toEqual([watched.name, other.name])
       expect(await world.call(route, watched.name)).toBe('ran')
+      expect((await world.approvals(route)).at(-1)).toMatchObject({ event: 'refused', use: 'pins', source: file() })
       writeFileSync(file(), whole.replaceAll(digest(watched), 'f'.repeat(64)))
       await eventually(
         () => world.list(route),
         (names) => names.length === 1,
       )
       expect(await world.call(route, watched.name)).toBe('definition_changed')
+      expect((await world.approvals(route)).at(-1)).toMatchObject({
+        changes_count: 1,
+        changes: [{ tool: watched.name, was_sha256: digest(watched), sha256: 'f'.repeat(64), approved_by: 'ann' }],
+      })
       writeFileSync(file(), whole)
       await isBack()
       expect(await world.call(route, watched.name)).toBe('ran')

@@ -153,6 +153,7 @@ describe.skipIf(skipReason)('records', () => {
       }
       expect(outcome?.kong_request_id).toMatch(/^[0-9a-f]{32}$/)
       expect(outcome?.service).toBe(route)
+      expect(admission?.upstream_name).toBe(`${route}-mcp`)
       expect(outcome?.upstream).toMatch(/^127\.\d+\.\d+\.\d+:\d+$/)
       expect(Date.parse(String(outcome?.time))).toBeGreaterThanOrEqual(Date.parse(String(admission?.time)))
     })
@@ -167,6 +168,7 @@ describe.skipIf(skipReason)('records', () => {
         {
           type: 'denial',
           route,
+          upstream_name: `${route}-mcp`,
           reason: 'tool_not_granted',
           tool: route === 'jira' ? 'delete_issue' : 'get-env',
           decision: { id: decision_id, effect: 'deny' },

@@ -5,6 +5,7 @@ export interface AuditConfig {
   readonly directory: string
   readonly second_directory?: string
   readonly route_name?: string
+  readonly upstream_name?: string
   readonly node?: string
   readonly node_key?: string
   readonly durability: Durability
@@ -22,6 +23,8 @@ export const auditSchema = [
   { second_directory: { type: 'string', len_min: 1, referenceable: true } },
   // What records call this route; default: the route's id.
   { route_name: { type: 'string', len_min: 1 } },
+  // What records call the MCP server behind it; default: in mcp-gateway its Upstream's name, in mcp-audit they do not name it.
+  { upstream_name: { type: 'string', len_min: 1 } },
   // What records and checkpoints call this node; default: the host's name. No white space, no plus, no slash.
   { node: { type: 'string', len_min: 1, match: '^[^%s+/]+$', referenceable: true } },
   // The node's own key, Ed25519 in PKCS #8 PEM; default: one is made and kept in the directory.

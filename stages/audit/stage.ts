@@ -60,6 +60,7 @@ function recorderOf(config: AuditConfig, runtime: Runtime, route: string): Recor
     heads: runtime.shared.of(route)?.heads,
     rules: {
       name: config.route_name ?? route,
+      ...(config.upstream_name === undefined ? {} : { upstreamName: config.upstream_name }),
       redaction: {
         clear: config.clear_arguments,
         hashed,

@@ -58,8 +58,10 @@ describe('kmcp config check', () => {
     expect(configFaults(config as KongFile).join('\n')).toMatch(fault)
   })
 
+  const auditOf = (route: any): any => route.plugins.find(({ name }: any) => name === 'mcp-audit')
   const tapOf = (route: any): any => route.plugins.find(({ name }: any) => name === 'pre-function')
   it.each<[note: string, change: (route: any, config: any) => void, warning: RegExp | undefined]>([
+    ['no name of the server', (r) => delete auditOf(r).config.upstream_name, /set `upstream_name: jira-mcp`$/],
     ['no tap', (r) => r.plugins.splice(r.plugins.indexOf(tapOf(r)), 1), /has mcp-audit and no response tap/],
     ['a tap that is disabled', (r) => (tapOf(r).enabled = false), /has mcp-audit and no response tap/],
     ['Lua of somebody else', (r) => (tapOf(r).config = { log: ['return 1'] }), /no response tap/],
