@@ -1,5 +1,5 @@
 /** Which policies decided, from when to when, and what the trail says of changes. */
-import { isObject, type JsonObject } from '../../lib/mcp/message.ts'
+import { isObject, type Json, type JsonObject } from '../../lib/mcp/message.ts'
 import type { Section } from './section.ts'
 import { counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
@@ -194,7 +194,7 @@ const rowOf = (seen: Seen): Record<string, string> => ({
 /** Of approved definitions, whoever approved one and what they noted. */
 function signedBy({ author, change, changes }: JsonObject): { readonly author: string; readonly reference: string } {
   if (!Array.isArray(changes)) return { author: said(author), reference: said(change) }
-  const all = changes.filter((one) => isObject(one))
+  const all = (changes as Json[]).filter((one) => isObject(one))
   const texts = (name: string): string =>
     [...new Set(all.map((one) => said(one[name])))].filter((text) => text !== '').join('; ')
   return { author: texts('approved_by'), reference: texts('note') }
