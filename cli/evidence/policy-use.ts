@@ -41,7 +41,7 @@ export class PolicyUse {
     const { record, type, when, time } = seen
     if (when !== 'before' && when !== 'within') return
     if (type === 'policy') {
-      this.#areRecordsKept = true
+      if (record.use !== 'pins') this.#areRecordsKept = true
       // A shadow policy decides nothing, and what is approved of tools is no policy of its own.
       const key = keyOf(said(record.route), said(record.policy_sha256))
       if (record.use !== 'shadow' && record.use !== 'pins' && (this.#inForce.size < maxKinds || this.#inForce.has(key)))

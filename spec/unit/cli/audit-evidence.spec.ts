@@ -688,6 +688,30 @@ describe('exceptions', () => {
     expect(exceptions().join('\n')).toContain('1 policy decided without a record')
   })
 
+  it('are none for approvals of tool definitions, which stand beside the policy’s changes with who gave them', async () => {
+    const pins: AuditEvent = {
+      type: 'policy',
+      ...{ route: 'jira', event: 'in_force', use: 'pins', source: 'jira.pins.yml', policy_sha256: policyDigest('c') },
+      ...{ approved: 2, changes_count: 2 },
+      changes: ['create_issue', 'get_issue'].map((tool) => ({
+        ...{
+          tool,
+          was_sha256: null,
+          sha256: policyDigest('d'),
+          approved_by: 'ann',
+          approved_at: '2026-10-03T08:00:00Z',
+        },
+        ...(tool === 'get_issue' ? { note: 'CHG-1042' } : {}),
+      })),
+    }
+    await daysOfTrail(trail, '2026-10-03', [[pins, admission(bob, 'get_issue')]])
+    expect(await evidence()).toBe(0)
+    expect(await csv('policy-records.csv')).toMatchObject([
+      { event: 'in_force', use: 'pins', source: 'jira.pins.yml', author: 'ann', reference: 'CHG-1042' },
+    ])
+    expect(await csv('policies.csv')).toMatchObject([{ author: '', source: '' }])
+  })
+
   it('tell of a log that somebody outside has seen and that is gone', async () => {
     await daysOfTrail(trail, '2026-10-03', [someCalls(), someCalls()])
     const names = (await readdir(trail)).sort()
