@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { operationalLog } from '../adapters/operational-log.ts'
-import { isLocked, takeLock } from '../adapters/process-lock.ts'
+import { holderOf, takeLock } from '../adapters/process-lock.ts'
 import { readConfigFile, type ShipConfig } from '../adapters/ship/config.ts'
 import { CursorFile } from '../adapters/ship/cursor.ts'
 import { Lag } from '../adapters/ship/lag.ts'
@@ -104,7 +104,7 @@ const columns = [
 
 /** The lag is measured now, whether a shipper runs or not; what it met comes from its own files. */
 async function printStatus(config: ShipConfig): Promise<number> {
-  const runs = await isLocked(config.stateDirectory, shipperLock)
+  const runs = (await holderOf(config.stateDirectory, shipperLock)) !== undefined
   const files = new TrailFiles(config.directory, Date.now)
   const rows = await Promise.all(
     config.sinks.map(async ({ name, type }) => {
@@ -136,7 +136,7 @@ async function acceptGap(config: ShipConfig, sink: string): Promise<number> {
   if (!config.sinks.some(({ name }) => name === sink)) throw new UsageError(`there is no sink \`${sink}\``)
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
   const lock = await takeLock(config.stateDirectory, shipperLock)
-  if (!lock) throw new UsageError('a shipper runs: stop it first')
+  if (typeof lock === 'string') throw new UsageError(`a shipper runs (${lock}): stop it first`)
   try {
     const cursor = await CursorFile.open(config.stateDirectory, sink)
     const at = cursor.cursor

@@ -16,8 +16,8 @@ type Log = (level: 'info' | 'warn' | 'error', message: string) => void
  * @throws Error where another process anchors this directory, already or since a moment ago
  */
 export async function runAnchors(config: AnchorConfig, once: boolean, stop: AbortSignal, log: Log): Promise<boolean> {
-  const lock = await takeLock(config.directory, 'anchors.sock')
-  if (!lock) throw new Error(`another process anchors ${config.directory}: one is enough`)
+  const lock = await takeLock(config.directory, 'anchors')
+  if (typeof lock === 'string') throw new Error(`another process anchors ${config.directory} (${lock}): one is enough`)
   try {
     const anchorer = new Anchorer(config, targetsOf(config), systemClock, log)
     while (!once && !stop.aborted) {

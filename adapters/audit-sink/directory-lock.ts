@@ -1,8 +1,6 @@
 /** One writer to a directory: whoever holds the socket that is named after it. */
 import { statSync } from 'node:fs'
-import { connect, createServer, type Server } from 'node:net'
-
-const answerWithinMs = 100
+import { OwnSocket, whoListens } from '../process-lock.ts'
 
 export interface DirectoryLock {
   release(): void
@@ -22,40 +20,14 @@ export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   // Named by what the directory is, not by one of the paths that lead to it.
   const { dev, ino } = statSync(directory)
   const name = `\0kmcp-audit-${dev}-${ino}`
-  const server = await listen(name)
-  if (server) return { release: () => server.close() }
-  const pid = await ask(name)
-  throw new Error(`another plugin server writes to ${directory} (pid ${pid}): each needs a directory of its own`)
-}
-
-function listen(path: string): Promise<Server | undefined> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined)
-      socket.end(String(process.pid))
-    })
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined)
-      else reject(error)
-    })
-    server.listen({ path }, () => {
-      server.unref()
-      resolve(server)
-    })
-  })
-}
-
-/** One that takes long to say who it is (a stopped process) has it all the same. */
-function ask(path: string): Promise<string> {
-  return new Promise((resolve) => {
-    let said = ''
-    const socket = connect(path)
-    const late = setTimeout(() => socket.destroy(), answerWithinMs)
-    socket.on('data', (data) => (said += data.toString('utf8')))
-    socket.on('error', () => undefined)
-    socket.on('close', () => {
-      clearTimeout(late)
-      resolve(/^\d+$/.test(said) ? said : 'unknown')
-    })
-  })
+  const own = new OwnSocket(name)
+  own.isTaken = true
+  try {
+    await own.listen()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    const who = (await whoListens(name)) ?? 'gone since'
+    throw new Error(`another plugin server writes to ${directory} (${who}): each needs a directory of its own`)
+  }
+  return { release: () => void own.close() }
 }

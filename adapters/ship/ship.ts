@@ -33,7 +33,7 @@ export class ShipperRuns extends Error {
   override readonly name = 'ShipperRuns'
 }
 
-export const shipperLock = 'shipper.sock'
+export const shipperLock = 'shipper'
 
 const statusEveryMs = 1_000
 
@@ -51,7 +51,7 @@ export async function ship(
 ): Promise<ReadonlyMap<string, { readonly ended: Ended; readonly status: Status }>> {
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
   const lock = await takeLock(config.stateDirectory, shipperLock)
-  if (!lock) throw new ShipperRuns(`another shipper works on ${config.stateDirectory}`)
+  if (typeof lock === 'string') throw new ShipperRuns(`another shipper works on ${config.stateDirectory} (${lock})`)
   const stopping = new AbortController()
   const stop = AbortSignal.any([options.stop, stopping.signal])
   const secrets = new Secrets()

@@ -709,7 +709,7 @@ describe('anchors in a store and at a collector', () => {
       () => Promise.resolve(readStatus(folder)?.is_running),
       (is) => is === true,
     )
-    await rm(join(folder, 'anchors.sock'))
+    for (const file of await readdir(folder)) if (file.endsWith('.sock')) await rm(join(folder, file))
     await expect(one).rejects.toThrow(/another process has taken over/)
   })
 })

@@ -255,7 +255,9 @@ describe('a trail', () => {
     const first = trailIn(folder)
     await first.append({ type: 'heartbeat' })
     const second = trailIn(folder)
-    await expect(second.append({ type: 'heartbeat' })).rejects.toThrow(/another plugin server writes to .*\(pid \d+\)/)
+    await expect(second.append({ type: 'heartbeat' })).rejects.toThrow(
+      /another plugin server writes to .*\(pid \d+ on /,
+    )
     await first.close()
     await second.append({ type: 'heartbeat' })
     await second.close()

@@ -99,7 +99,7 @@ describe('kmcp audit ship', () => {
       expect((await run('--status')).out).toMatch(/lines +https +idle +0/)
       const second = await run('--once')
       expect([second.code, second.err]).toEqual([1, expect.stringMatching(/another shipper works on/)])
-      expect((await run('--accept-gap', 'lines')).err).toMatch(/a shipper runs: stop it first/)
+      expect((await run('--accept-gap', 'lines')).err).toMatch(/a shipper runs \(pid \d+ on .*: stop it first/)
       await shipper.kill('SIGTERM')
       expect(await shipper.exit).toBe(0)
     } finally {
