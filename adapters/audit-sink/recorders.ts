@@ -10,7 +10,6 @@ import {
 } from '../../lib/audit/record.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { Call } from '../../lib/context/call.ts'
-import type { JsonObject } from '../../lib/mcp/message.ts'
 import type { Clock } from '../clock.ts'
 import type { TrailHeads } from '../redis/trail-heads.ts'
 import { PeerWatch } from './peer-watch.ts'
@@ -111,7 +110,7 @@ export class Recorders {
   /** Records what happened to a route apart from its calls. Kept until the route's audit plugin is there. */
   note(route: string, event: AuditEvent): void {
     // The same again, of a plugin that was only started again, says nothing.
-    const said = canonicalJson(event as JsonObject)
+    const said = canonicalJson(event)
     const about = `${route} ${event.type} ${JSON.stringify(event.use ?? null)}`
     if (this.#lastSaid.get(about) === said) return
     this.#lastSaid.set(about, said)

@@ -1,5 +1,6 @@
 /** Groups and roles that the token does not carry: asked of a directory, kept for a while, and nobody's while it is away. */
 import type { Principal } from '../../lib/identity/principal.ts'
+import { setBounded } from '../../lib/set-bounded.ts'
 import { Breaker } from '../breaker.ts'
 import type { Clock } from '../clock.ts'
 import { graphSource } from './graph.ts'
@@ -117,10 +118,7 @@ export class Directory {
 
   async #load(key: string, principal: Principal, before: Found | undefined): Promise<Kept> {
     const kept = await this.#ask(principal, before)
-    this.#kept.delete(key)
-    const oldest = this.#kept.keys().next()
-    if (this.#kept.size >= this.#maxPrincipals && !oldest.done) this.#kept.delete(oldest.value)
-    this.#kept.set(key, kept)
+    setBounded(this.#kept, key, kept, this.#maxPrincipals)
     return kept
   }
 

@@ -1,5 +1,6 @@
 /** Which of Kong's consumers a caller is, remembered for a while: asking costs a round trip. */
 import type { KongConsumer } from '../../lib/context/stage.ts'
+import { setBounded } from '../../lib/set-bounded.ts'
 import type { Clock } from '../clock.ts'
 import { fetchJson } from '../outbound/fetch-json.ts'
 
@@ -24,10 +25,8 @@ export class Consumers {
     const known = this.#known.get(key)
     if (known && known.untilMono > now) return known.consumer
     const consumer = await load()
-    this.#known.delete(key)
-    const oldest = this.#known.keys().next()
-    if (this.#known.size >= maxConsumers && !oldest.done) this.#known.delete(oldest.value)
-    this.#known.set(key, { consumer, untilMono: now + (consumer ? rememberedForMs : absentForMs) })
+    const untilMono = now + (consumer ? rememberedForMs : absentForMs)
+    setBounded(this.#known, key, { consumer, untilMono }, maxConsumers)
     return consumer
   }
 }

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { Breaker } from '../breaker.ts'
 import type { Clock } from '../clock.ts'
-import { canonicalJson } from './canonical-json.ts'
+import { canonicalJson } from '../../lib/canonical-json.ts'
+import { setBounded } from '../../lib/set-bounded.ts'
 import type { OpaInput } from './opa-input.ts'
 import { type OpaPlace, opaPlace, postQuery } from './post-query.ts'
 import { type OpaAnswer, OpaAway, readDecision } from './read-decision.ts'
@@ -111,10 +112,7 @@ export class OpaClient {
   #remember(key: string, answer: OpaAnswer, askedMono: number): void {
     const { cache_s: cacheS, cache_entries: maxEntries } = this.#config
     if (cacheS <= 0 || maxEntries <= 0) return
-    this.#known.delete(key)
-    const oldest = this.#known.keys().next()
-    if (this.#known.size >= maxEntries && !oldest.done) this.#known.delete(oldest.value)
-    this.#known.set(key, { answer, untilMono: askedMono + cacheS * 1000 })
+    setBounded(this.#known, key, { answer, untilMono: askedMono + cacheS * 1000 }, maxEntries)
   }
 }
 

@@ -1,5 +1,6 @@
 /** Keys that proofs were signed with a moment ago, ready to verify with. */
 import { type CryptoKey, importJWK } from 'jose'
+import { setBounded } from '../../lib/set-bounded.ts'
 import type { PublicKey } from './public-jwk.ts'
 
 /** Keeps imported keys by thumbprint and algorithm; the one not asked for longest goes when there are too many. */
@@ -22,10 +23,7 @@ export class ProofKeys {
     const name = `${alg} ${thumbprint}`
     const key = this.#byName.get(name) ?? (await imported(jwk, alg))
     if (!key) return undefined
-    this.#byName.delete(name)
-    this.#byName.set(name, key)
-    const oldest = this.#byName.keys().next()
-    if (this.#byName.size > this.#max && !oldest.done) this.#byName.delete(oldest.value)
+    setBounded(this.#byName, name, key, this.#max)
     return key
   }
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type PrincipalKind, principalKinds } from '../identity/principal.ts'
 import type { Json } from '../mcp/message.ts'
+import { setBounded } from '../set-bounded.ts'
 import type { CompileCondition, Condition } from './condition.ts'
 import { deniedResourceMatcherOf, type Matcher, matcherOf, nearestOf, resourceMatcherOf } from './match.ts'
 
@@ -254,9 +255,7 @@ function rememberCandidates(permissions: readonly Permission[], denies: readonly
     }
     // Long names are seldom asked for twice, and anybody can invent them.
     if (name.length > maxRememberedLength) return candidates
-    const [oldest] = known[kind].keys()
-    if (known[kind].size >= maxRemembered && oldest !== undefined) known[kind].delete(oldest)
-    known[kind].set(name, candidates)
+    setBounded(known[kind], name, candidates, maxRemembered)
     return candidates
   }
 }

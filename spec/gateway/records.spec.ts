@@ -472,7 +472,7 @@ describe.skipIf(skipReason)('records', () => {
       return faults.map((fault) => fault.slice(copy.length + 1))
     }
     const exchanged = (lines: string[], at: number, change: (record: Record<string, unknown>) => object): string[] =>
-      lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>) as Json))
+      lines.with(at, canonicalJson(change(JSON.parse(lines[at] ?? '{}') as Record<string, unknown>)))
     const keyOf = (file: string): string => file.slice('trail-'.length, -'-000001.jsonl'.length)
     const at = (file: string): string => `${keyOf(file)} (${hostname()})`
 

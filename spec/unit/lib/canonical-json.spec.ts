@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { genesis, link } from '../../../lib/audit/chain.ts'
@@ -54,11 +55,34 @@ describe('T29 canonicalJson', () => {
   it('is read as what it was made of, and made of that again as itself', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const text = canonicalJson(value as Json)
+        const text = canonicalJson(value)
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
         expect(canonicalJson(JSON.parse(text) as Json)).toBe(text)
       }),
     )
+  })
+
+  it('is one text for one value, and another for another', () => {
+    const value = fc.jsonValue({ maxDepth: 2, stringUnit: fc.constantFrom('a', '"', ',', '\\') })
+    fc.assert(
+      fc.property(value, value, (one, other) => {
+        const [plainOne, plainOther] = [one, other].map((each) => JSON.parse(JSON.stringify(each)) as unknown)
+        expect(canonicalJson(one) === canonicalJson(other)).toBe(isDeepStrictEqual(plainOne, plainOther))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it.each<[note: string, value: unknown]>([
+    ['a bigint', 1n],
+    ['nothing in a list', [undefined]],
+    ['a function', () => 1],
+  ])('has no form for %s', (_note, value) => {
+    expect(() => canonicalJson(value)).toThrow(TypeError)
+  })
+
+  it('leaves out members that are undefined', () => {
+    expect(canonicalJson({ b: [{ d: 1, c: undefined }, null], a: undefined })).toBe('{"b":[{"d":1},null]}')
   })
 
   it('does not depend on the order keys were written in', () => {

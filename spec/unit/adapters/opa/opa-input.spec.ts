@@ -1,7 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson } from '../../../../adapters/opa/canonical-json.ts'
 import { opaInput } from '../../../../adapters/opa/opa-input.ts'
+import { canonicalJson } from '../../../../lib/canonical-json.ts'
 import type { ConditionContext } from '../../../../lib/policy/condition.ts'
 import { plainInput } from '../../../support/opa-server.ts'
 
@@ -59,49 +58,3 @@ describe('the input', () => {
     expect(canonicalJson(opaInput(later, more))).toBe(canonicalJson(opaInput(context, more)))
   })
 })
-
-describe('canonical JSON', () => {
-  it('puts members in order at every depth, and nothing else', () => {
-    expect(canonicalJson({ b: [{ d: 1, c: undefined }, null], a: 'x "y"', B: -0, é: 1e21 })).toBe(
-      '{"B":0,"a":"x \\"y\\"","b":[{"d":1},null],"é":1e+21}',
-    )
-  })
-
-  it('says the same as JSON.stringify', () => {
-    fc.assert(
-      fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
-        expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)))
-      }),
-    )
-  })
-
-  it('is one text for one value, and another for another', () => {
-    const value = fc.jsonValue({ maxDepth: 2, stringUnit: fc.constantFrom('a', '"', ',', '\\') })
-    fc.assert(
-      fc.property(value, value, (one, other) => {
-        const isSame = canonicalJson(one) === canonicalJson(other)
-        expect(isSame).toBe(equal(one, other))
-      }),
-      { numRuns: 2_000 },
-    )
-  })
-
-  it.each<[note: string, value: unknown]>([
-    ['a number that is not finite', { a: Infinity }],
-    ['not a number', [NaN]],
-    ['a bigint', 1n],
-    ['nothing in a list', [undefined]],
-    ['a function', () => 1],
-  ])('has no spelling for %s', (_note, value) => {
-    expect(() => canonicalJson(value)).toThrow(TypeError)
-  })
-})
-
-function equal(one: unknown, other: unknown): boolean {
-  try {
-    expect(JSON.parse(JSON.stringify(one))).toEqual(JSON.parse(JSON.stringify(other)))
-    return true
-  } catch {
-    return false
-  }
-}
