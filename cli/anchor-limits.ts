@@ -1,6 +1,7 @@
 /** What anchors leave open: how much came after the newest and since when, and how late the others came. */
 import { readLines } from '../adapters/audit-sink/trail-files.ts'
 import type { Checkpoint } from '../lib/audit/checkpoint.ts'
+import type { NoteKey } from '../lib/audit/signed-note.ts'
 import type { FoundAnchor } from './read-anchors.ts'
 import type { Findings, KeptOutside, VerifiedLog } from './verify-trails.ts'
 
@@ -12,9 +13,10 @@ export interface Stamped {
   readonly isOutside: boolean
 }
 
-/** @property head the checkpoint in it, which a key of its node has signed */
+/** @property head the checkpoint in it, which a key of its node has signed. @property by that node key */
 export interface Opened extends FoundAnchor {
   readonly head: Checkpoint
+  readonly by: NoteKey
 }
 
 /** Only what the auditor brought counts: whoever cuts a trail can cut the file beside it. */

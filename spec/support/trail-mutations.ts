@@ -446,6 +446,12 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'a key record removed, everything made to fit': onLinesRelinked(keyDeleted, 'later logs'),
   'a start record changed': onLines((lines, random) => startEdited(lines, random)),
   'a start record changed, everything made to fit': onLinesRelinked(startEdited, 'later logs'),
+  'another name of a log’s files': ({ files, logs }, random) => {
+    const log = random.pick(logs)
+    const [ordinal = '', boot = ''] = log.key.split('-')
+    const key = random.pick([`${random.pick(['00000000', '00000099'])}-${boot}`, `${ordinal}-deadbeef`])
+    return withLog(withoutLog(files, log.key), named(log, key))
+  },
 }
 
 /** What the design does not claim to show (docs/audit-format.md, "What this cannot show"): these pass. */
@@ -503,9 +509,5 @@ export const unclaimed: Readonly<Record<string, Mutation>> = {
     const { key, segments } = trail.logs.at(-1) as Log
     const name = `trail-${key}-${String(segments.length + 1).padStart(6, '0')}.jsonl`
     return new Map([...trail.files, [name, Buffer.alloc(0)]])
-  },
-  'another ordinal in the newest log’s file names': ({ files, logs }) => {
-    const log = logs.at(-1) as Log
-    return withLog(withoutLog(files, log.key), named(log, `00000099${log.key.slice(8)}`))
   },
 }

@@ -1,12 +1,51 @@
 /** What several directories say together, and what a log has to say of itself. */
-import { cp } from 'node:fs/promises'
+import { cp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import type { TrailHead } from '../../../adapters/redis/trail-heads.ts'
 import { trustedKeys } from '../../../cli/audit-files.ts'
+import { verifyAnchors } from '../../../cli/verify-anchors.ts'
 import { verifyTrails } from '../../../cli/verify-trails.ts'
 import type { NoteKey } from '../../../lib/audit/signed-note.ts'
-import { lineOf, linesIn, logsIn, putFiles, readFiles, recordOf, remade, withLog } from '../../support/trail-forger.ts'
+import {
+  lineOf,
+  linesIn,
+  logsIn,
+  putFiles,
+  readFiles,
+  recordOf,
+  relink,
+  remade,
+  withLog,
+} from '../../support/trail-forger.ts'
 import { trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
+
+/** A log of a node. @returns what it tells the others: three heads, as many as it has checkpoints */
+async function told(directory: string, node: string): Promise<TrailHead[]> {
+  const heads: TrailHead[] = []
+  const trail = trailIn(directory, { node, checkpointMs: 1 })
+  trail.onCheckpoint = (head) => heads.push(head)
+  for (const expected of [1, 2]) {
+    await trail.append({ type: 'heartbeat' })
+    await vi.waitFor(() => expect(heads.length).toBeGreaterThanOrEqual(expected), 10_000)
+  }
+  await trail.close()
+  return heads
+}
+
+/** Another node that was told of these heads, one after another. */
+async function witness(heads: readonly TrailHead[]): Promise<string> {
+  const directory = await trailFolder()
+  const trail = trailIn(directory, { node: 'witness' })
+  for (const head of heads) await trail.append({ type: 'peer_head', of: 'node', ...head })
+  await trail.close()
+  return directory
+}
+
+async function removeLog(directory: string, ordinal: number): Promise<void> {
+  const part = `-${String(ordinal).padStart(8, '0')}-`
+  for (const file of await readdir(directory)) if (file.includes(part)) await rm(join(directory, file))
+}
 
 const keyOf = (directory: string): NoteKey[] => trustedKeys([join(directory, 'node.vkey')]) ?? []
 
@@ -51,7 +90,112 @@ describe('directories of several nodes', () => {
   })
 })
 
+describe('a log that other nodes have seen', () => {
+  it('is missed as one fault for each of them, however often they have seen it', async () => {
+    const one = await trailFolder()
+    const heads = await told(one, 'node-1')
+    const two = await witness(heads)
+    const files = readFiles(one)
+    const [log] = logsIn(files)
+    if (!log) throw new Error('there is no log')
+    const lines = linesIn(log)
+    // Of nothing but its start and its key, so that all heads are of more; and the same, written anew.
+    putFiles(one, files, withLog(files, { ...log, segments: [{ lines: lines.slice(0, 2), torn: Buffer.alloc(0) }], checkpoints: [] })) // prettier-ignore
+    const nodeKeys = [...keyOf(one), ...keyOf(two)]
+    expect(verifyTrails([one, two], { nodeKeys }).faults).toEqual([
+      expect.stringMatching(/witness has seen it with 5 records, and there are 2: the end is missing$/),
+    ])
+    const forged = relink([...lines.slice(0, 2), ...lines.slice(2).map((line) => line.replace('heartbeat', 'forged'))])
+    const present = readFiles(one)
+    putFiles(one, present, withLog(files, { ...log, segments: [{ lines: forged, torn: Buffer.alloc(0) }], checkpoints: [] })) // prettier-ignore
+    expect(verifyTrails([one, two], { nodeKeys }).faults).toEqual([
+      expect.stringMatching(/witness has seen other records than these \(3\), and 2 later heads over others, too$/),
+    ])
+    // And with another key than the one it told the others under, which nobody gave.
+    expect(verifyTrails([one, two], { nodeKeys: keyOf(two) }).warnings).toEqual([
+      expect.stringMatching(/record 3 names a head of \S+ that no trusted key has signed, and so do 2 later records$/),
+    ])
+  })
+
+  it('is missed when its node was renamed, and every log under the new name is gone', async () => {
+    const one = await trailFolder()
+    await told(one, 'name-before')
+    const before = keyOf(one)
+    const heads = await told(one, 'name-now')
+    const two = await witness(heads)
+    const nodeKeys = [...before, ...keyOf(one), ...keyOf(two)]
+    const copy = join(await trailFolder(), 'anchor.json')
+    const [head] = heads
+    const key = logsIn(readFiles(one)).at(-1)?.key ?? ''
+    const anchor = {
+      kind: 'checkpoint',
+      name: 'store',
+      log: key,
+      size: Number(head?.note.split('\n')[1]),
+      time: '2030-01-01T00:00:00.000Z',
+      ...head,
+    }
+    await writeFile(copy, JSON.stringify(anchor))
+    const good = verifyTrails([one, two], { nodeKeys })
+    expect([good.faults, good.warnings]).toEqual([[], []])
+    await removeLog(one, 2)
+    const gone = verifyTrails([one, two], { nodeKeys })
+    expect(gone.faults).toEqual([
+      expect.stringMatching(/name-now\S+ with \d+ records, and that log is missing: .*renamed/),
+    ])
+    const { faults } = await verifyAnchors([one], verifyTrails([one], { nodeKeys }), { nodeKeys, given: [copy] })
+    expect(faults).toEqual([expect.stringMatching(/name-now\S+ was anchored with \d+ records .* that log is missing/)])
+    // What has had another name has no place among the others: it may have been before them, and it is told.
+    expect(verifyTrails([one, two], { nodeKeys, isPruned: true })).toMatchObject({
+      faults: [],
+      notes: [expect.stringMatching(/^name-now: 1 log that other nodes have seen missing, last seen at 2/)],
+    })
+  })
+
+  it('may be told of again after the log that came next, when a Redis was put back', async () => {
+    const one = await trailFolder()
+    const heads = [await told(one, 'node-1'), await told(one, 'node-1')].map((of) => of.at(-1) as TrailHead)
+    const [first, second] = heads as [TrailHead, TrailHead]
+    const two = await witness([first, second, first, second])
+    const nodeKeys = [...keyOf(one), ...keyOf(two)]
+    await removeLog(one, 1)
+    const { faults, notes } = verifyTrails([one, two], { nodeKeys, isPruned: true })
+    expect(faults).toEqual([])
+    expect(notes).toContainEqual(expect.stringMatching(/^node-1: 1 log that other nodes have seen missing/))
+  })
+
+  it('may be removed on purpose, in whatever order a node’s two directories are given', async () => {
+    const [one, other] = [await trailFolder(), await trailFolder()]
+    await writtenTrail(other, 1)
+    const heads = [await told(one, 'node-1'), await told(one, 'node-1')].map((of) => of.at(-1) as TrailHead)
+    const two = await witness(heads)
+    const nodeKeys = [one, other, two].flatMap(keyOf)
+    await removeLog(one, 1)
+    for (const directories of [
+      [one, other, two],
+      [other, one, two],
+    ])
+      // prettier-ignore
+      expect(verifyTrails(directories, { nodeKeys, isPruned: true }).faults).toEqual([])
+  })
+})
+
 describe('a log', () => {
+  it('cannot be given a later name, so that one that was anchored passes for an earlier one', async () => {
+    const one = await trailFolder()
+    for (let start = 0; start < 3; start++) await writtenTrail(one, 1)
+    const nodeKeys = keyOf(one)
+    for (const ordinal of [1, 3]) await removeLog(one, ordinal)
+    expect(verifyTrails([one], { nodeKeys, isPruned: true }).faults).toEqual([])
+    for (const file of await readdir(one))
+      await rename(join(one, file), join(one, file.replace('-00000002-', '-99999999-')))
+    expect(verifyTrails([one], { nodeKeys, isPruned: true }).faults).toEqual([
+      expect.stringMatching(
+        /its files should be named 00000002-[0-9a-f]{8}, as its start record says: they were renamed$/,
+      ),
+    ])
+  })
+
   it('has to say which log was before it, also where its node’s key signs that it does not', async () => {
     const folder = await trailFolder()
     await writtenTrail(folder, 2)
