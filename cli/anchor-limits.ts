@@ -1,5 +1,5 @@
 /** What anchors leave open: how much came after the newest and since when, and how late the others came. */
-import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { readLog } from '../adapters/audit-sink/trail-files.ts'
 import type { Checkpoint } from '../lib/audit/checkpoint.ts'
 import type { NoteKey } from '../lib/audit/signed-note.ts'
 import type { FoundAnchor } from './read-anchors.ts'
@@ -140,12 +140,10 @@ function timesOf(log: VerifiedLog, stamps: readonly Stamped[]): ReadonlyMap<numb
   const wanted = new Set([1, ...stamps.flatMap(({ size }) => [size, size + 1])])
   const times = new Map([[1, log.first]])
   let number = 0
-  for (const file of log.files.segments) {
-    for (const read of readLines(log.directory, file)) {
-      if (!('line' in read) || !wanted.has(++number)) continue
-      times.set(number, timeOf(read.line))
-      if (times.size === wanted.size) return times
-    }
+  for (const { read } of readLog(log.directory, log.files)) {
+    if (!('line' in read) || !wanted.has(++number)) continue
+    times.set(number, timeOf(read.line))
+    if (times.size === wanted.size) return times
   }
   return times
 }

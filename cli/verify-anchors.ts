@@ -8,7 +8,7 @@ import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-not
 import { isSamePublicKey, uniqueKeys } from './audit-files.ts'
 import { counted } from './evidence/seen.ts'
 import { keptOutside, type Opened, type Stamped, stampLimits } from './anchor-limits.ts'
-import { rootsOf } from './log-roots.ts'
+import { begunSince, hasBegunSince, rootsOf } from './log-roots.ts'
 import { findAnchors, type FoundAnchor } from './read-anchors.ts'
 import { type Findings, limitsOf, type Verification, type VerifiedLog } from './verify-trails.ts'
 
@@ -68,8 +68,10 @@ export async function verifyAnchors(
     if (isNew) timeStamps++
     if (!agreeing.has(anchor)) continue
     const { genTime } = stamp
-    const others = stamps.get(head.origin) ?? []
-    stamps.set(head.origin, [...others, { size: head.size, genTime, by: anchor.name, isOutside }])
+    const stamped = { size: head.size, genTime, by: anchor.name, isOutside }
+    const others = stamps.get(head.origin)
+    if (others) others.push(stamped)
+    else stamps.set(head.origin, [stamped])
   }
   if (options.roots === undefined && opened.some(({ anchor }) => anchor.kind === 'timestamp'))
     found.warnings.push(
@@ -127,7 +129,7 @@ function compare(
   opened: readonly Opened[],
   logs: readonly VerifiedLog[],
   { isPruned }: AnchorOptions,
-  { faults, notes }: Findings,
+  { faults, warnings, notes }: Findings,
 ): Set<FoundAnchor['anchor']> {
   const agreeing = new Set<FoundAnchor['anchor']>()
   const byOrigin = new Map<string, Opened[]>()
@@ -145,7 +147,8 @@ function compare(
         origin.startsWith(`${nodeKeyName(node)}/`) || isSamePublicKey(uniqueKeys([{ nodeKey }]), longest.by)
       const first = logs.find(isOfNode)
       const isBefore = first !== undefined && anchors.every(({ anchor }) => anchor.log < first.key)
-      if (isPruned === true && isBefore) {
+      if (hasBegunSince(logs, longest.head)) warnings.push(begunSince(longest.head))
+      else if (isPruned === true && isBefore) {
         pruned++
         if (longest.anchor.time > last) last = longest.anchor.time
       } else
@@ -154,13 +157,14 @@ function compare(
         )
       continue
     }
-    if (longest.head.size > log.records)
+    // Not by how many records it had when it was verified: it may have gone on since, and been anchored again.
+    const sizes = anchors.map(({ head }) => head.size)
+    const roots = new Map([...rootsOf(log, sizes)].map(([size, root]) => [size, root]))
+    if (!roots.has(longest.head.size))
       faults.push(
         `${log.at}: was anchored with ${longest.head.size} records at ${longest.anchor.time} (${longest.at}), and there are ${log.records}: the end is missing`,
       )
-    const within = anchors.filter(({ head }) => head.size <= log.records)
-    const sizes = within.map(({ head }) => head.size)
-    const roots = new Map([...rootsOf(log, sizes)].map(([size, root]) => [size, root]))
+    const within = anchors.filter(({ head }) => roots.has(head.size))
     const others = within.filter(({ head, anchor }) => {
       const isSame = roots.get(head.size)?.equals(head.root) === true
       if (isSame) agreeing.add(anchor)

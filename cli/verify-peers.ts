@@ -1,5 +1,5 @@
 /** What nodes say of each other: how long their logs were, and thereby how their clocks differ. */
-import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { readLog } from '../adapters/audit-sink/trail-files.ts'
 import { readRecord } from '../lib/audit/chain.ts'
 import { type Checkpoint, nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { type Epoch, readCertificate } from '../lib/audit/epoch.ts'
@@ -7,7 +7,7 @@ import { type NoteKey, openNote } from '../lib/audit/signed-note.ts'
 import { maxStepMs, seconds } from '../lib/audit/verify-log.ts'
 import { isSamePublicKey, keyOf, uniqueKeys } from './audit-files.ts'
 import { counted } from './evidence/seen.ts'
-import { rootsOf } from './log-roots.ts'
+import { begunSince, hasBegunSince, rootsOf } from './log-roots.ts'
 import type { Findings, VerifiedLog, VerifyOptions } from './verify-trails.ts'
 
 /** What a node has seen of another's log, in a checkpoint the other's key has signed. @property root in base64 */
@@ -59,7 +59,7 @@ export function comparePeers(
         continue
       }
       const log = byOrigin.get(head.origin)
-      missing.tell({ by: witness.directory, node, isHere, origin, time, isThere: log !== undefined, told, size: head.size }) // prettier-ignore
+      missing.tell({ by: witness.directory, node, isHere, head, time, isThere: log !== undefined, told })
       if (!log) continue
       const seen: SeenHead = { size: head.size, root: head.root.toString('base64'), by: witness, seq, time }
       const known = seenOf.get(log)
@@ -70,10 +70,13 @@ export function comparePeers(
   for (const { first, others } of unsigned.values())
     warnings.push(others === 0 ? first : `${first}, and so do ${others} later records`)
   const { gone, pruned } = missing.all(options.isPruned === true)
-  for (const { told, origin, size, isHere } of gone)
-    faults.push(
-      `${told} has seen ${origin} with ${size} records, and that log is missing: ${isHere ? 'the node was rolled back, or it was removed' : renamed}`,
-    )
+  for (const { told, head, isHere } of gone) {
+    if (hasBegunSince(logs, head)) warnings.push(begunSince(head))
+    else
+      faults.push(
+        `${told} has seen ${head.origin} with ${head.size} records, and that log is missing: ${isHere ? 'the node was rolled back, or it was removed' : renamed}`,
+      )
+  }
   notes.push(...prunedNotes(pruned))
   for (const node of absent) notes.push(`what other nodes say of ${node} was not compared: its directory was not given`)
   const most = new Map<string, number>()
@@ -94,7 +97,7 @@ const renamed =
 /** How much --pruned explains: whoever knows how long logs are kept sees whether that is too much. */
 function prunedNotes(pruned: readonly Told[]): string[] {
   return [...Map.groupBy(pruned, ({ node }) => node)].map(([node, told]) => {
-    const origins = new Set(told.map(({ origin }) => origin))
+    const origins = new Set(told.map(({ head }) => head.origin))
     const last = told.reduce((latest, one) => (one.time > latest.time ? one : latest))
     return `${node}: ${counted(origins.size, 'log')} that other nodes have seen missing, last seen at ${last.time}: removed, as --pruned says`
   })
@@ -103,14 +106,12 @@ function prunedNotes(pruned: readonly Told[]): string[] {
 /** What a log says of other nodes'. It is read again: kept, a year of it would take more memory than there is. */
 function* peerHeads({ directory, files }: VerifiedLog) {
   let seq = 0
-  for (const file of files.segments) {
-    for (const read of readLines(directory, file)) {
-      if (!('line' in read)) continue
-      seq++
-      if (!read.line.includes('"peer_head"')) continue
-      const { type, time, note, certificate } = readRecord(read.line) ?? {}
-      if (type === 'peer_head') yield { seq, time: textOf(time), note: textOf(note), certificate: textOf(certificate) }
-    }
+  for (const { read } of readLog(directory, files)) {
+    if (!('line' in read)) continue
+    seq++
+    if (!read.line.includes('"peer_head"')) continue
+    const { type, time, note, certificate } = readRecord(read.line) ?? {}
+    if (type === 'peer_head') yield { seq, time: textOf(time), note: textOf(note), certificate: textOf(certificate) }
   }
 }
 
@@ -160,11 +161,10 @@ interface Told {
   readonly by: string
   readonly node: string
   readonly isHere: boolean
-  readonly origin: string
+  readonly head: Checkpoint
   readonly time: string
   readonly isThere: boolean
   readonly told: string
-  readonly size: number
 }
 
 /**
@@ -197,7 +197,8 @@ class MissingLogs {
 
   tell(told: Told): void {
     const at = ++this.#at
-    const { by, node, origin, isThere } = told
+    const { by, node, isThere } = told
+    const { origin } = told.head
     if (!isThere) {
       const key = `${by} ${origin}`
       this.#missing.set(key, { ...told, at: this.#missing.get(key)?.at ?? at })

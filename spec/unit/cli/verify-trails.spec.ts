@@ -16,7 +16,9 @@ import {
   recordOf,
   relink,
   remade,
+  withLines,
   withLog,
+  withoutLog,
 } from '../../support/trail-forger.ts'
 import { trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
 
@@ -177,6 +179,70 @@ describe('a log that other nodes have seen', () => {
     ])
       // prettier-ignore
       expect(verifyTrails(directories, { nodeKeys, isPruned: true }).faults).toEqual([])
+  })
+})
+
+describe('a trail that is written to while it is read', () => {
+  it('goes on in segments that were not there when it was listed, and was anchored again', async () => {
+    const one = await trailFolder()
+    const trail = trailIn(one, { checkpointMs: 1, maxSegmentBytes: 2_000 })
+    const heads: TrailHead[] = []
+    trail.onCheckpoint = (head) => heads.push(head)
+    for (let n = 0; n < 6; n++) await trail.append({ type: 'heartbeat' })
+    await trail.close()
+    const after = readFiles(one)
+    const [file = ''] = [...after.keys()].filter((name) => name.endsWith('-000001.jsonl'))
+    const whole = after.get(file) as Buffer
+    // The first record, and a part of the second.
+    const before = new Map([...after].filter(([name]) => !name.startsWith('trail-')))
+    before.set(file, whole.subarray(0, whole.indexOf(0x0a) + 10))
+    putFiles(one, after, before)
+    const nodeKeys = keyOf(one)
+    let isWritten = false
+    const onRecord = (): void => {
+      if (!isWritten) putFiles(one, before, after)
+      isWritten = true
+    }
+    const { faults, warnings, notes, records } = verifyTrails([one], { nodeKeys, onRecord })
+    expect({ faults, warnings, notes, records }).toEqual({ faults: [], warnings: [], notes: [], records: 9 })
+
+    const copy = join(await trailFolder(), 'anchor.json')
+    const anchor = { kind: 'checkpoint', name: 'store', log: file.slice(6, 23), size: 9, time: '2030-01-01T00:00:00.000Z', ...heads.at(-1) } // prettier-ignore
+    await writeFile(copy, JSON.stringify(anchor))
+    const early = new Map([...before].filter(([name]) => name === file))
+    early.set(file, whole)
+    putFiles(one, after, early)
+    const verified = verifyTrails([one], { nodeKeys })
+    putFiles(one, early, after)
+    expect((await verifyAnchors([one], verified, { nodeKeys, given: [copy] })).faults).toEqual(verified.faults)
+  })
+
+  it('has a node that was started again since, which is not one whose log is missing', async () => {
+    const one = await trailFolder()
+    await told(one, 'node-1')
+    const heads = await told(one, 'node-1')
+    const two = await witness(heads)
+    const nodeKeys = [...keyOf(one), ...keyOf(two)]
+    const after = readFiles(one)
+    const before = withoutLog(after, logsIn(after).at(-1)?.key ?? '')
+    putFiles(one, after, before)
+    const onRecord = (_record: object, _line: string, _file: string, directory: string): void => {
+      if (directory === two) putFiles(one, before, after)
+    }
+    const { faults, warnings } = verifyTrails([one, two], { nodeKeys, onRecord })
+    expect(faults).toEqual([])
+    expect(warnings).toEqual(expect.arrayContaining([expect.stringMatching(/began while this was read, and was not/)]))
+    // What stands there under its name has to be what the other has seen.
+    putFiles(one, after, before)
+    const forged = logsIn(after).at(-1)
+    if (!forged) throw new Error('there is no log')
+    const other = withLog(after, withLines(forged, relink(linesIn(forged).map((line) => line.replace('heartbeat', 'forged'))))) // prettier-ignore
+    let isForged = false
+    const forge = (_record: object, _line: string, _file: string, directory: string): void => {
+      if (directory === two && !isForged) putFiles(one, before, other)
+      isForged ||= directory === two
+    }
+    expect(verifyTrails([one, two], { nodeKeys, onRecord: forge }).faults.join()).toContain('that log is missing')
   })
 })
 
