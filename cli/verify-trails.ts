@@ -1,6 +1,5 @@
 /** Are the trails of one or more nodes whole? Reads files only. */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeVerifierFile, readSaltKey } from '../adapters/audit-sink/node-key.ts'
 import { type LogFiles, readLines, readLog, saltFile } from '../adapters/audit-sink/trail-files.ts'
@@ -274,11 +273,10 @@ export function limitsOf(
           ? `${newest.at}: the ${Math.max(0, newest.records - bySome)} records after record ${bySome}, the last another node has seen, could be cut off unnoticed`
           : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
       )
-    const file = join(directory, nodeVerifierFile)
     if (nodeKeys === undefined)
       limits.push(
         `${directory}: the node’s key was taken from the trail itself: whoever has written a new one under a key of their own passes. ` +
-          `Keep a copy of ${existsSync(file) ? readFileSync(file, 'utf8').trim() : nodeVerifierFile} elsewhere, and give it with --key`,
+          `Keep a copy of ${newest.nodeKey ?? nodeVerifierFile} elsewhere, and give it with --key`,
       )
     else
       limits.push(

@@ -1,5 +1,5 @@
 /** What several directories say together, and what a log has to say of itself. */
-import { cp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import type { TrailHead } from '../../../adapters/redis/trail-heads.ts'
@@ -247,6 +247,16 @@ describe('a trail that is written to while it is read', () => {
 })
 
 describe('a log', () => {
+  it('says which key to keep: the one it was begun under, whatever stands in the file beside it', async () => {
+    const one = await trailFolder()
+    await writtenTrail(one, 1)
+    const key = (await readFile(join(one, 'node.vkey'), 'utf8')).trim()
+    // A pipe would be read without end.
+    await rm(join(one, 'node.vkey'))
+    await mkdir(join(one, 'node.vkey'))
+    expect(verifyTrails([one]).limits.join()).toContain(`Keep a copy of ${key} elsewhere`)
+  })
+
   it('cannot be given a later name, so that one that was anchored passes for an earlier one', async () => {
     const one = await trailFolder()
     for (let start = 0; start < 3; start++) await writtenTrail(one, 1)
