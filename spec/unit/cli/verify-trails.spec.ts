@@ -246,6 +246,20 @@ describe('a trail that is written to while it is read', () => {
   })
 })
 
+describe('anchors beside a log', () => {
+  it('that are none are named once for a file, however many there are', async () => {
+    const one = await trailFolder()
+    await writtenTrail(one, 1)
+    const file = join(one, `anchors-${logsIn(readFiles(one))[0]?.key ?? ''}.jsonl`)
+    await writeFile(file, 'x\n{}\n\n[]\n')
+    const { faults, warnings } = await verifyAnchors([one], verifyTrails([one]))
+    expect({ faults, warnings }).toEqual({
+      faults: [],
+      warnings: [`${file}:1: is no anchor`, `${file}, in 2 more places: is no anchor`],
+    })
+  })
+})
+
 describe('a log', () => {
   it('says which key to keep: the one it was begun under, whatever stands in the file beside it', async () => {
     const one = await trailFolder()
