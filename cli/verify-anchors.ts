@@ -146,7 +146,8 @@ function compare(
       const isOfNode = ({ node, nodeKey }: VerifiedLog): boolean =>
         origin.startsWith(`${nodeKeyName(node)}/`) || isSamePublicKey(uniqueKeys([{ nodeKey }]), longest.by)
       const first = logs.find(isOfNode)
-      const isBefore = first !== undefined && anchors.every(({ anchor }) => anchor.log < first.key)
+      const isBefore =
+        first !== undefined && anchors.every(({ anchor }) => anchor.log.slice(0, 8) < first.key.slice(0, 8))
       if (hasBegunSince(logs, longest.head)) warnings.push(begunSince(longest.head))
       else if (isPruned === true && isBefore) {
         pruned++

@@ -176,8 +176,8 @@ interface Told {
  * order.
  */
 class MissingLogs {
-  /** Of each node, the first log of each of its directories: where they begin, and when the last of them did. */
-  readonly #firsts = new Map<string, { readonly origins: Set<string>; time: string }>()
+  /** Of each node, the first log of each of its directories: when the last of them began, and whether one names a log before it. */
+  readonly #firsts = new Map<string, { readonly origins: Set<string>; time: string; isAfterOthers: boolean }>()
   readonly #missing = new Map<string, Told & { readonly at: number }>()
   /** Of a witness and a node: when it was first told of any log that is there, and last of the first of those. */
   readonly #there = new Map<string, { readonly any: number; readonly first: number }>()
@@ -185,10 +185,11 @@ class MissingLogs {
 
   constructor(logs: readonly VerifiedLog[]) {
     const directories = new Set<string>()
-    for (const { directory, node, origin, first } of logs) {
+    for (const { directory, node, origin, first, previous } of logs) {
       if (directories.has(`${directory} ${node}`)) continue
       directories.add(`${directory} ${node}`)
-      const firsts = this.#firsts.get(node) ?? { origins: new Set(), time: first }
+      const firsts = this.#firsts.get(node) ?? { origins: new Set(), time: first, isAfterOthers: false }
+      if (previous) firsts.isAfterOthers = true
       firsts.origins.add(origin)
       if (first > firsts.time) firsts.time = first
       this.#firsts.set(node, firsts)
@@ -220,9 +221,12 @@ class MissingLogs {
 
   #isBefore({ by, node, isHere, time, at }: Told & { readonly at: number }): boolean {
     if (!isHere) return true
+    const firsts = this.#firsts.get(node)
+    // It says that it is the very first: then there was nothing to remove, and all was taken away before it began.
+    if (firsts?.isAfterOthers !== true) return false
     const there = this.#there.get(`${by} ${node}`)
     if (there && there.any < at) return false
-    return (there?.first ?? 0) > at || time < (this.#firsts.get(node)?.time ?? '')
+    return (there?.first ?? 0) > at || time < firsts.time
   }
 }
 

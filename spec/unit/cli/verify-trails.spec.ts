@@ -1,7 +1,9 @@
 /** What several directories say together, and what a log has to say of itself. */
+import { generateKeyPairSync } from 'node:crypto'
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import type { TrailSettings } from '../../../adapters/audit-sink/trail.ts'
 import type { TrailHead } from '../../../adapters/redis/trail-heads.ts'
 import { trustedKeys } from '../../../cli/audit-files.ts'
 import { verifyAnchors } from '../../../cli/verify-anchors.ts'
@@ -23,9 +25,9 @@ import {
 import { trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
 
 /** A log of a node. @returns what it tells the others: three heads, as many as it has checkpoints */
-async function told(directory: string, node: string): Promise<TrailHead[]> {
+async function told(directory: string, node: string, more: Partial<TrailSettings> = {}): Promise<TrailHead[]> {
   const heads: TrailHead[] = []
-  const trail = trailIn(directory, { node, checkpointMs: 1 })
+  const trail = trailIn(directory, { node, checkpointMs: 1, ...more })
   trail.onCheckpoint = (head) => heads.push(head)
   for (const expected of [1, 2]) {
     await trail.append({ type: 'heartbeat' })
@@ -152,6 +154,25 @@ describe('a log that other nodes have seen', () => {
       faults: [],
       notes: [expect.stringMatching(/^name-now: 1 log that other nodes have seen missing, last seen at 2/)],
     })
+  })
+
+  it('was not removed on purpose where the first that is there says that there was none before it', async () => {
+    const one = await trailFolder()
+    const nodeKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    const [head] = await told(one, 'node-1', { nodeKey })
+    const two = await witness(head ? [head] : [])
+    const nodeKeys = [...keyOf(one), ...keyOf(two)]
+    const copy = join(await trailFolder(), 'anchor.json')
+    // Of the same ordinal, and a boot that sorts before any other.
+    const anchor = { kind: 'checkpoint', name: 'store', log: '00000001-00000000', size: 3, time: '2030-01-01T00:00:00.000Z', ...head } // prettier-ignore
+    await writeFile(copy, JSON.stringify(anchor))
+    // Everything is taken away, and the node begins anew: its key was not in there.
+    for (const file of await readdir(one)) await rm(join(one, file))
+    await writtenTrail(one, 1, { nodeKey })
+    const options = { nodeKeys, isPruned: true }
+    expect(verifyTrails([one, two], options).faults).toEqual([expect.stringContaining('and that log is missing')])
+    const { faults } = await verifyAnchors([one], verifyTrails([one], options), { ...options, given: [copy] })
+    expect(faults).toEqual([expect.stringContaining('and that log is missing')])
   })
 
   it('may be told of again after the log that came next, when a Redis was put back', async () => {
