@@ -1,6 +1,7 @@
 /** What anchors leave open: how much came after the newest and since when, and how late the others came. */
-import { readLines } from '../adapters/audit-sink/trail-files.ts'
+import { readLog } from '../adapters/audit-sink/trail-files.ts'
 import type { Checkpoint } from '../lib/audit/checkpoint.ts'
+import type { NoteKey } from '../lib/audit/signed-note.ts'
 import type { FoundAnchor } from './read-anchors.ts'
 import type { Findings, KeptOutside, VerifiedLog } from './verify-trails.ts'
 
@@ -12,9 +13,10 @@ export interface Stamped {
   readonly isOutside: boolean
 }
 
-/** @property head the checkpoint in it, which a key of its node has signed */
+/** @property head the checkpoint in it, which a key of its node has signed. @property by that node key */
 export interface Opened extends FoundAnchor {
   readonly head: Checkpoint
+  readonly by: NoteKey
 }
 
 /** Only what the auditor brought counts: whoever cuts a trail can cut the file beside it. */
@@ -138,12 +140,10 @@ function timesOf(log: VerifiedLog, stamps: readonly Stamped[]): ReadonlyMap<numb
   const wanted = new Set([1, ...stamps.flatMap(({ size }) => [size, size + 1])])
   const times = new Map([[1, log.first]])
   let number = 0
-  for (const file of log.files.segments) {
-    for (const read of readLines(log.directory, file)) {
-      if (!('line' in read) || !wanted.has(++number)) continue
-      times.set(number, timeOf(read.line))
-      if (times.size === wanted.size) return times
-    }
+  for (const { read } of readLog(log.directory, log.files)) {
+    if (!('line' in read) || !wanted.has(++number)) continue
+    times.set(number, timeOf(read.line))
+    if (times.size === wanted.size) return times
   }
   return times
 }

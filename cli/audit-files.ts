@@ -113,3 +113,11 @@ export function keyOf(text: string): NoteKey[] {
     return []
   }
 }
+
+/** The node keys logs name, each once. */
+export const uniqueKeys = (logs: readonly { readonly nodeKey: string | undefined }[]): NoteKey[] =>
+  [...new Set(logs.flatMap(({ nodeKey }) => nodeKey ?? []))].flatMap(keyOf)
+
+/** Is it among these, under whatever name? A node that is renamed keeps its key. */
+export const isSamePublicKey = (keys: readonly NoteKey[], { publicKey }: NoteKey): boolean =>
+  keys.some((key) => key.publicKey.equals(publicKey))

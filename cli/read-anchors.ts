@@ -55,15 +55,17 @@ export function findAnchors(directories: readonly string[], given: readonly stri
       anchors.push(...whole.map((anchor) => ({ anchor, isOutside, at: file })))
       return
     }
-    let number = 0
+    let [number, none] = [0, 0]
     for (const read of readLines(dirname(file), basename(file))) {
       number++
       const at = `${file}:${number}`
       const line = 'line' in read ? read.line : isOutside ? read.torn.toString('utf8') : ''
       const found = anchorOf(line)
       if (found) anchors.push(...found.map((anchor) => ({ anchor, isOutside, at })))
-      else if (line.trim() !== '' || 'torn' in read) unread.push(at)
+      // Once for a file: whoever fills one must not fill the memory of who reads it.
+      else if ((line.trim() !== '' || 'torn' in read) && none++ === 0) unread.push(at)
     }
+    if (none > 1) unread.push(`${file}, in ${none - 1} more places`)
   }
 }
 

@@ -5,9 +5,10 @@ import { stampedBytes } from '../lib/audit/anchor.ts'
 import { nodeKeyName, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { readCertificate } from '../lib/audit/epoch.ts'
 import { type NoteKey, openNote, readVerifierKey } from '../lib/audit/signed-note.ts'
-import { keyOf } from './audit-files.ts'
+import { isSamePublicKey, uniqueKeys } from './audit-files.ts'
+import { counted } from './evidence/seen.ts'
 import { keptOutside, type Opened, type Stamped, stampLimits } from './anchor-limits.ts'
-import { rootsOf } from './log-roots.ts'
+import { begunSince, hasBegunSince, rootsOf } from './log-roots.ts'
 import { findAnchors, type FoundAnchor } from './read-anchors.ts'
 import { type Findings, limitsOf, type Verification, type VerifiedLog } from './verify-trails.ts'
 
@@ -67,8 +68,10 @@ export async function verifyAnchors(
     if (isNew) timeStamps++
     if (!agreeing.has(anchor)) continue
     const { genTime } = stamp
-    const others = stamps.get(head.origin) ?? []
-    stamps.set(head.origin, [...others, { size: head.size, genTime, by: anchor.name, isOutside }])
+    const stamped = { size: head.size, genTime, by: anchor.name, isOutside }
+    const others = stamps.get(head.origin)
+    if (others) others.push(stamped)
+    else stamps.set(head.origin, [stamped])
   }
   if (options.roots === undefined && opened.some(({ anchor }) => anchor.kind === 'timestamp'))
     found.warnings.push(
@@ -91,18 +94,19 @@ function openAnchors(
   { faults, warnings }: Findings,
 ): Opened[] {
   const nodes = new Set(logs.map(({ node }) => node))
-  const keys = options.nodeKeys ?? uniqueKeys(logs)
+  const owners = uniqueKeys(logs)
+  const keys = options.nodeKeys ?? owners
   const foreign = new Set<string>()
   const opened: Opened[] = []
   for (const found of anchors) {
     const { anchor, at } = found
     const origin = anchor.note.split('\n', 1)[0] ?? ''
     const node = origin.startsWith(nodeKeyName('')) ? (origin.slice(nodeKeyName('').length).split('/')[0] ?? '') : ''
-    if (!nodes.has(node)) {
+    const epoch = readCertificate(anchor.certificate, keys)
+    if (!nodes.has(node) && (typeof epoch === 'string' || !isSamePublicKey(owners, epoch.by))) {
       foreign.add(node)
       continue
     }
-    const epoch = readCertificate(anchor.certificate, keys)
     const note = typeof epoch === 'string' ? undefined : openNote(anchor.note, [readVerifierKey(epoch.key)])
     const head = note?.ok === true ? readCheckpoint(note.text) : undefined
     if (!head || typeof epoch === 'string' || head.origin !== epoch.before.origin || head.size <= epoch.before.size) {
@@ -113,16 +117,11 @@ function openAnchors(
       continue
     }
     if (head.size !== anchor.size) faults.push(`${at}: says ${anchor.size} records, and its checkpoint ${head.size}`)
-    opened.push({ ...found, head })
+    opened.push({ ...found, head, by: epoch.by })
   }
   for (const node of foreign)
     warnings.push(`anchors of ${node === '' ? 'something else' : node} were not compared: its directory was not given`)
   return opened
-}
-
-function uniqueKeys(logs: readonly VerifiedLog[]): NoteKey[] {
-  const texts = new Set(logs.map(({ nodeKey }) => nodeKey).filter((key) => key !== undefined))
-  return [...texts].flatMap(keyOf)
 }
 
 /** @returns those that say of their log what the log says of itself */
@@ -130,7 +129,7 @@ function compare(
   opened: readonly Opened[],
   logs: readonly VerifiedLog[],
   { isPruned }: AnchorOptions,
-  { faults }: Findings,
+  { faults, warnings, notes }: Findings,
 ): Set<FoundAnchor['anchor']> {
   const agreeing = new Set<FoundAnchor['anchor']>()
   const byOrigin = new Map<string, Opened[]>()
@@ -139,25 +138,34 @@ function compare(
     if (others) others.push(one)
     else byOrigin.set(one.head.origin, [one])
   }
+  let [pruned, last] = [0, '']
   for (const [origin, anchors] of byOrigin) {
     const log = logs.find((one) => one.origin === origin)
     const longest = anchors.reduce((most, one) => (one.head.size > most.head.size ? one : most))
     if (!log) {
-      const [first] = logs.filter(({ node }) => origin.startsWith(`${nodeKeyName(node)}/`)).map((one) => one)
-      const isBefore = first !== undefined && anchors.every(({ anchor }) => anchor.log < first.key)
-      if (isPruned !== true || !isBefore)
+      const isOfNode = ({ node, nodeKey }: VerifiedLog): boolean =>
+        origin.startsWith(`${nodeKeyName(node)}/`) || isSamePublicKey(uniqueKeys([{ nodeKey }]), longest.by)
+      const first = logs.find(isOfNode)
+      const isBefore =
+        first !== undefined && anchors.every(({ anchor }) => anchor.log.slice(0, 8) < first.key.slice(0, 8))
+      if (hasBegunSince(logs, longest.head)) warnings.push(begunSince(longest.head))
+      else if (isPruned === true && isBefore) {
+        pruned++
+        if (longest.anchor.time > last) last = longest.anchor.time
+      } else
         faults.push(
           `${longest.at}: ${origin} was anchored with ${longest.head.size} records at ${longest.anchor.time}, and that log is missing: the node was rolled back, or it was removed`,
         )
       continue
     }
-    if (longest.head.size > log.records)
+    // Not by how many records it had when it was verified: it may have gone on since, and been anchored again.
+    const sizes = anchors.map(({ head }) => head.size)
+    const roots = new Map([...rootsOf(log, sizes)].map(([size, root]) => [size, root]))
+    if (!roots.has(longest.head.size))
       faults.push(
         `${log.at}: was anchored with ${longest.head.size} records at ${longest.anchor.time} (${longest.at}), and there are ${log.records}: the end is missing`,
       )
-    const within = anchors.filter(({ head }) => head.size <= log.records)
-    const sizes = within.map(({ head }) => head.size)
-    const roots = new Map([...rootsOf(log, sizes)].map(([size, root]) => [size, root]))
+    const within = anchors.filter(({ head }) => roots.has(head.size))
     const others = within.filter(({ head, anchor }) => {
       const isSame = roots.get(head.size)?.equals(head.root) === true
       if (isSame) agreeing.add(anchor)
@@ -169,5 +177,9 @@ function compare(
         `${log.at}: other records than these were anchored (${others.length} anchors, the first over ${first.head.size} records at ${first.anchor.time}, ${first.at}): the log was rewritten`,
       )
   }
+  if (pruned > 0)
+    notes.push(
+      `${counted(pruned, 'log')} that had been anchored missing, last anchored at ${last}: removed, as --pruned says`,
+    )
   return agreeing
 }

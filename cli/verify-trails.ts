@@ -1,9 +1,8 @@
 /** Are the trails of one or more nodes whole? Reads files only. */
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeVerifierFile, readSaltKey } from '../adapters/audit-sink/node-key.ts'
-import { type LogFiles, readLines, saltFile } from '../adapters/audit-sink/trail-files.ts'
+import { type LogFiles, readLines, readLog, saltFile } from '../adapters/audit-sink/trail-files.ts'
 import { type Checkpoint, readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { type NoteKey, verifierKey } from '../lib/audit/signed-note.ts'
 import { type LogReport, LogVerifier, noteOf } from '../lib/audit/verify-log.ts'
@@ -123,16 +122,16 @@ function verifyLog(
   for (const [index, file] of files.segments.entries()) {
     const expected = String(index + 1).padStart(6, '0')
     if (!file.endsWith(`-${expected}.jsonl`)) unread.push(`segment ${expected} is missing`)
-    for (const read of readLines(directory, file)) {
-      if ('torn' in read) {
-        notes.push(`${directory}/${file}: ends in ${read.torn.length} bytes of a record that was never finished`)
-        torn = read.torn
-        continue
-      }
-      torn = nothing
-      const record = verifier.line(read.line)
-      if (record) options.onRecord?.(record, read.line, file, directory)
+  }
+  for (const { file, read } of readLog(directory, files)) {
+    if ('torn' in read) {
+      notes.push(`${directory}/${file}: ends in ${read.torn.length} bytes of a record that was never finished`)
+      torn = read.torn
+      continue
     }
+    torn = nothing
+    const record = verifier.line(read.line)
+    if (record) options.onRecord?.(record, read.line, file, directory)
   }
   const report = verifier.end()
   return { ...report, torn, faults: [...unread, ...report.faults] }
@@ -266,19 +265,18 @@ export function limitsOf(
     const outside = kept.get(newest.origin)
     if (outside && outside.size >= bySome)
       limits.push(
-        `${newest.at}: the ${newest.records - outside.size} records after record ${outside.size}, ${outside.said}, could be cut off or rewritten unnoticed`,
+        `${newest.at}: the ${Math.max(0, newest.records - outside.size)} records after record ${outside.size}, ${outside.said}, could be cut off or rewritten unnoticed`,
       )
     else
       limits.push(
         bySome > 0
-          ? `${newest.at}: the ${newest.records - bySome} records after record ${bySome}, the last another node has seen, could be cut off unnoticed`
+          ? `${newest.at}: the ${Math.max(0, newest.records - bySome)} records after record ${bySome}, the last another node has seen, could be cut off unnoticed`
           : `${newest.at}: no other node has seen this log: up to all ${newest.records} records could be cut off its end unnoticed`,
       )
-    const file = join(directory, nodeVerifierFile)
     if (nodeKeys === undefined)
       limits.push(
         `${directory}: the node’s key was taken from the trail itself: whoever has written a new one under a key of their own passes. ` +
-          `Keep a copy of ${existsSync(file) ? readFileSync(file, 'utf8').trim() : nodeVerifierFile} elsewhere, and give it with --key`,
+          `Keep a copy of ${newest.nodeKey ?? nodeVerifierFile} elsewhere, and give it with --key`,
       )
     else
       limits.push(

@@ -1,6 +1,6 @@
 /** The files of a trail's directory: one log for each start of a plugin server, in segments, and its checkpoints. */
 import { isUtf8 } from 'node:buffer'
-import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -99,6 +99,44 @@ export function* readLines(directory: string, file: string, begin = 0): Generato
   } finally {
     closeSync(descriptor)
   }
+}
+
+/**
+ * The lines of a log one by one, with the segment each is in. Of one that is being written to, also those of segments that
+ * have begun since it was listed: what others know of it by then must not look as if it were missing.
+ */
+export function* readLog(directory: string, { key, segments }: LogFiles): Generator<LogRead> {
+  const files = [...segments]
+  for (const file of files) {
+    let rest = yield* wholeLines(directory, file, 0)
+    const next = segmentFile(key, Number(segmentName.exec(file)?.[2]) + 1)
+    if (file === files.at(-1) && existsSync(join(directory, next))) {
+      files.push(next)
+      // It was written to until that one began.
+      rest = yield* wholeLines(directory, file, rest.end)
+    }
+    if (rest.torn) yield { file, read: rest.torn }
+  }
+}
+
+interface LogRead {
+  readonly file: string
+  readonly read: TrailRead
+}
+
+/** @returns what stands after the last, and where */
+function* wholeLines(
+  directory: string,
+  file: string,
+  begin: number,
+): Generator<LogRead, { readonly end: number; readonly torn: TrailRead | undefined }> {
+  let end = begin
+  for (const read of readLines(directory, file, begin)) {
+    if ('torn' in read) return { end, torn: read }
+    ;({ end } = read)
+    yield { file, read }
+  }
+  return { end, torn: undefined }
 }
 
 /** @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end */

@@ -206,6 +206,9 @@ export class LogVerifier {
     } catch (error) {
       this.#fault(`names no node key: ${(error as Error).message}`)
     }
+    const key = keyOf(record)
+    if (record.previous !== undefined && key !== this.#key)
+      this.#fault(`its files should be named ${key}, as its start record says: they were renamed`)
     if (this.#keys && !this.#keys.some((key) => isSameKey(key, textOf(record.node_key))))
       this.#fault('was begun under a node key that is not among the trusted ones')
   }
@@ -245,14 +248,16 @@ export class LogVerifier {
   }
 
   #readTimes(record: JsonObject, at: number): void {
-    const wallMs = Date.parse(textOf(record.time))
+    const time = textOf(record.time)
+    const wallMs = Date.parse(time)
     const monoMs = typeof record.mono_ms === 'number' ? record.mono_ms : Number.NaN
-    if (Number.isNaN(wallMs) || Number.isNaN(monoMs)) {
+    // In the one spelling: `2030` is a time to some readers, and none to others.
+    if (Number.isNaN(wallMs) || new Date(wallMs).toISOString() !== time || Number.isNaN(monoMs)) {
       this.#fault(`record ${at} has no time`)
       return
     }
-    if (at === 1) this.#first = textOf(record.time)
-    this.#last = textOf(record.time)
+    if (at === 1) this.#first = time
+    this.#last = time
     this.#unsealedSinceMono ??= monoMs
     const before = this.#clock
     this.#clock = { wallMs, monoMs }
@@ -312,6 +317,16 @@ export class LogVerifier {
   #warn(warning: string): void {
     if (this.#warnings.length < maxFaults) this.#warnings.push(warning)
   }
+}
+
+/**
+ * What the files of a log are named: its place after the log before, and the beginning of its boot. So that a log that is
+ * there cannot take the place of one that is gone.
+ */
+function keyOf({ previous, boot }: JsonObject): string {
+  const file = textOf((previous as JsonObject | null | undefined)?.file)
+  const ordinal = previous === null ? 0 : Number(/^trail-(\d{8})-/.exec(file)?.[1] ?? Number.NaN)
+  return `${String(ordinal + 1).padStart(8, '0')}-${textOf(boot).slice(0, 8)}`
 }
 
 /** The signed note in a line of a checkpoint file. */

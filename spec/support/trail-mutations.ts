@@ -446,6 +446,58 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'a key record removed, everything made to fit': onLinesRelinked(keyDeleted, 'later logs'),
   'a start record changed': onLines((lines, random) => startEdited(lines, random)),
   'a start record changed, everything made to fit': onLinesRelinked(startEdited, 'later logs'),
+  'line ends of another system': (trail, random) => {
+    const name = random.pick(trailNames(trail))
+    return bytes(trail.files, name, (data) => Buffer.from(data.toString('latin1').replaceAll('\n', '\r\n'), 'latin1'))
+  },
+  'a byte order mark': (trail, random) => {
+    const name = random.pick([...trail.files.keys()])
+    return bytes(trail.files, name, (data) => Buffer.concat([Buffer.from('\ufeff'), data]))
+  },
+  'an empty line at the end': (trail, random) => {
+    const name = random.pick([...trail.files.keys()])
+    return bytes(trail.files, name, (data) => splice(data, data.lastIndexOf(0x0a) + 1, 0, Uint8Array.of(0x0a)))
+  },
+  'more after the last line feed than any record has': (trail, random) => {
+    const name = random.pick(trailNames(trail))
+    return bytes(trail.files, name, (data) => Buffer.concat([data, Buffer.alloc(1_100_000 + random.below(1_000_000))]))
+  },
+  'a checkpoint longer than any': (trail, random) => {
+    const name = `checkpoints-${random.pick(trail.logs).key}.jsonl`
+    return bytes(trail.files, name, (data) => Buffer.concat([data.subarray(0, 1), Buffer.alloc(1_400_000, ' '), data.subarray(1)])) // prettier-ignore
+  },
+  'a file emptied': (trail, random) => {
+    const name = random.pick(trailNames(trail))
+    return bytes(trail.files, name, () => Buffer.alloc(0))
+  },
+  'a segment of another log in its place': (trail, random) => {
+    const [one, other] = [random.pick(trailNames(trail)), random.pick(trailNames(trail))]
+    return bytes(trail.files, one, () => trail.files.get(other) as Buffer)
+  },
+  'two segments swapped': (trail, random) => {
+    const [one, other] = [random.pick(trailNames(trail)), random.pick(trailNames(trail))]
+    const after = bytes(trail.files, one, () => trail.files.get(other) as Buffer)
+    return after.set(other, trail.files.get(one) as Buffer)
+  },
+  'a log with its checkpoints in the place of another': ({ files, logs }, random) => {
+    const [one, other] = [random.pick(logs), random.pick(logs)]
+    return withLog(withoutLog(files, one.key), named(other, one.key))
+  },
+  'the same byte in two files': (trail, random) => {
+    const { key } = random.pick(trail.logs)
+    const [name, checkpoints] = [random.pick(segmentNames(trail.files, key)), `checkpoints-${key}.jsonl`]
+    const swap = (data: Buffer): Buffer => {
+      const at = random.below(Math.max(1, data.indexOf('\\n\\n', 0, 'latin1')))
+      return splice(data, at, 1, Uint8Array.of((data[at] as number) ^ 1))
+    }
+    return bytes(bytes(trail.files, name, swap), checkpoints, swap)
+  },
+  'another name of a log’s files': ({ files, logs }, random) => {
+    const log = random.pick(logs)
+    const [ordinal = '', boot = ''] = log.key.split('-')
+    const key = random.pick([`${random.pick(['00000000', '00000099'])}-${boot}`, `${ordinal}-deadbeef`])
+    return withLog(withoutLog(files, log.key), named(log, key))
+  },
 }
 
 /** What the design does not claim to show (docs/audit-format.md, "What this cannot show"): these pass. */
@@ -486,12 +538,16 @@ export const unclaimed: Readonly<Record<string, Mutation>> = {
     )
   }),
   'the last segment joined to the one before it': (trail, random) => {
-    const { key, segments } = random.pick(trail.logs.slice(-1))
+    const { key, segments } = random.pick(trail.logs)
     const names = segmentNames(trail.files, key)
     const [before = '', last = ''] = names.slice(-2)
     if (segments.length < 2) return undefined
     const joined = Buffer.concat([trail.files.get(before) as Buffer, trail.files.get(last) as Buffer])
     return new Map([...bytes(trail.files, before, () => joined)].filter(([name]) => name !== last))
+  },
+  'line ends of another system between checkpoints': (trail, random) => {
+    const name = `checkpoints-${random.pick(trail.logs).key}.jsonl`
+    return bytes(trail.files, name, (data) => Buffer.from(data.toString('utf8').replaceAll('\n', '\r\n')))
   },
   'unfinished bytes at the end of the newest log, or of a segment within one': (trail, random) => {
     const newest = trail.logs.at(-1)?.key ?? ''
@@ -503,9 +559,5 @@ export const unclaimed: Readonly<Record<string, Mutation>> = {
     const { key, segments } = trail.logs.at(-1) as Log
     const name = `trail-${key}-${String(segments.length + 1).padStart(6, '0')}.jsonl`
     return new Map([...trail.files, [name, Buffer.alloc(0)]])
-  },
-  'another ordinal in the newest log’s file names': ({ files, logs }) => {
-    const log = logs.at(-1) as Log
-    return withLog(withoutLog(files, log.key), named(log, `00000099${log.key.slice(8)}`))
   },
 }

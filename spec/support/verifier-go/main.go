@@ -171,8 +171,7 @@ type trailLog struct {
 	sealed      checkpoint // the last good one
 	checkpoints int
 	pending     []checkpoint
-	lastFile    string // where the last record is
-	torn        []byte // what stands after it
+	torn        []byte // what stands after the last record
 }
 
 func (l *trailLog) fault(format string, parts ...any) {
@@ -187,7 +186,7 @@ func (l *trailLog) read(directory string, segments []string) error {
 		if expected := fmt.Sprintf("trail-%s-%06d.jsonl", l.name, at+1); file != expected {
 			l.fault("1: %s is missing", expected)
 		}
-		data, err := os.ReadFile(filepath.Join(directory, file))
+		data, err := readRegular(filepath.Join(directory, file))
 		if err != nil {
 			return err
 		}
@@ -195,8 +194,11 @@ func (l *trailLog) read(directory string, segments []string) error {
 		for _, line := range lines {
 			l.record(line)
 		}
+		if len(torn) > maxTorn {
+			l.fault("2: %s ends in %d bytes without a line feed", file, len(torn))
+		}
 		if len(lines) > 0 {
-			l.lastFile, l.torn = file, torn
+			l.torn = torn
 		} else if len(torn) > 0 {
 			l.torn = torn
 		}
@@ -214,6 +216,19 @@ func (l *trailLog) read(directory string, segments []string) error {
 		l.fault("12: no checkpoint covers record %d and those after it, over %g ms", l.sealed.size+1, span)
 	}
 	return nil
+}
+
+// More without a line feed was written by nobody who writes trails.
+const maxTorn = 1024 * 1024
+
+// Not a pipe or a device: those may be read without end.
+func readRegular(path string) ([]byte, error) {
+	if status, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !status.Mode().IsRegular() {
+		return nil, errors.New(path + " is no regular file")
+	}
+	return os.ReadFile(path)
 }
 
 func split(data []byte) (lines [][]byte, torn []byte) {
@@ -266,6 +281,9 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 	}
 	if at == 1 {
 		l.previous, l.hasPrevious = record["previous"]
+		if named := keyOf(l.previous, boot); l.hasPrevious && l.name != named {
+			l.fault("15: its files should be named %s", named)
+		}
 		if key, _ := record["node_key"].(string); kind == "start" && !l.trusts(key) {
 			l.fault("7: began under a node key that is not trusted")
 		}
@@ -288,7 +306,7 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 			l.fault("6: record %d admits what is admitted", at)
 		}
 		l.open[call] = true
-	case "outcome", "list":
+	case "outcome", "list", "refusal":
 		delete(l.open, call)
 	case "key":
 		if err := l.keyRecord(record, at); err != nil {
@@ -297,10 +315,27 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 	}
 }
 
+// What a log's files are named, as its start record says.
+func keyOf(previous any, boot string) string {
+	ordinal := 1
+	if previous != nil {
+		before, _ := previous.(map[string]any)
+		file, _ := before["file"].(string)
+		match := segmentName.FindStringSubmatch(file)
+		if match == nil {
+			return "?"
+		}
+		number, _ := strconv.Atoi(match[1][:8])
+		ordinal = number + 1
+	}
+	return fmt.Sprintf("%08d-%.8s", ordinal, boot)
+}
+
 func (l *trailLog) times(record map[string]any, at int) {
 	wall, _ := record["time"].(string)
 	mono, isNumber := record["mono_ms"].(float64)
-	if _, err := time.Parse("2006-01-02T15:04:05.000Z", wall); err != nil || !isNumber {
+	const layout = "2006-01-02T15:04:05.000Z"
+	if at, err := time.Parse(layout, wall); err != nil || at.Format(layout) != wall || !isNumber {
 		l.fault("5: record %d has no time", at)
 		return
 	}
@@ -372,7 +407,7 @@ func (l *trailLog) keyRecord(record map[string]any, at int) error {
 }
 
 func (l *trailLog) readCheckpoints(path string) error {
-	data, err := os.ReadFile(path)
+	data, err := readRegular(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -382,6 +417,10 @@ func (l *trailLog) readCheckpoints(path string) error {
 	lines, _ := split(data)
 	l.checkpoints = len(lines)
 	for at, line := range lines {
+		if len(line) > maxTorn {
+			l.fault("10: line %d of the checkpoints is longer than any", at+1)
+			continue
+		}
 		var members map[string]json.RawMessage
 		var note *string
 		if !utf8.Valid(line) || json.Unmarshal(line, &members) != nil || json.Unmarshal(members["note"], &note) != nil || note == nil {
@@ -446,7 +485,10 @@ func (l *trailLog) succeeds(before *trailLog) {
 	if before.records > 0 {
 		last = hex.EncodeToString(before.last[:])
 	}
-	if previous["file"] != before.lastFile || previous["seq"] != float64(before.records) || previous["last"] != last {
+	// In which of its segments it ended means nothing.
+	file, _ := previous["file"].(string)
+	named := segmentName.FindStringSubmatch(file)
+	if named == nil || named[1] != before.name || previous["seq"] != float64(before.records) || previous["last"] != last {
 		l.fault("14: the log before it does not end as it did")
 	}
 	var digest any
