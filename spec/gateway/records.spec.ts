@@ -360,6 +360,23 @@ describe.skipIf(skipReason)('records', () => {
       method: 'prompts/get',
       params: { name: 'triage_issue', arguments: { text: 'canary-in-a-prompt' } },
     })
+    // Names are on record as they are, but for the credentials in them.
+    const uri = await leaves(1, () =>
+      tell(
+        rpc('resources/read', { uri: 'postgres://reader:canary-in-a-uri@db/sales?access_token=canary-in-its-query' }),
+      ),
+    )
+    expect(uri.records[0]?.target).toBe('resource postgres://[secret]@db/sales?access_token=[secret]')
+    const id = await leaves(2, () =>
+      tell(
+        rpc(
+          'tools/call',
+          { name: 'search_issues', arguments: { key: 'redis://:canary-alone@db' } },
+          `Bearer ${'canary-in-an-id'.repeat(2)}`,
+        ),
+      ),
+    )
+    expect(id.records[0]).toMatchObject({ request_id: '[secret]', arguments: { key: '[secret]' } })
     await tell({
       jsonrpc: '1.0',
       id: 'x',
