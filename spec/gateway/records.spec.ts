@@ -404,6 +404,10 @@ describe.skipIf(skipReason)('records', () => {
       const { status } = await gateway.send('jira', { json: allowed.jira, headers: { authorization } })
       expect(status).toBe(401)
     }
+    // Whoever sends two is told so by nginx, which says what they were to its log.
+    const second: [string, string] = ['Authorization', 'Bearer canary-as-a-second-token']
+    const twice = await sendRaw(gateway.gateway, { target: '/mcp/jira', headers: [...headers, second], body: '{}' })
+    expect(twice.status).toBe(400)
     // A 503 makes the plugin server write a line about this very request.
     const unverified = await away.sign({ aud: gateway.resource, canary: 'canary-of-one-who-is-away' })
     const closed = await gateway.send('jira', {
