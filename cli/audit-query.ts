@@ -1,5 +1,6 @@
 /** `kmcp audit query`: the records that are about somebody or something. */
 import { parseArgs } from 'node:util'
+import { recordTypes } from '../lib/audit/record.ts'
 import { type AuditLine, auditTable, callTypes, rowsOf } from './audit-show.ts'
 import { auditDirectories, mergedRecords } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
@@ -31,6 +32,10 @@ export const auditQuery: Command = {
     const { values } = parseArgs({ args: [...args], options })
     if (values.decision !== undefined && !['allow', 'deny'].includes(values.decision))
       throw new UsageError('--decision takes allow or deny')
+    if (values.type !== undefined && !isOneOf(values.type, recordTypes))
+      throw new UsageError(`--type takes one of ${recordTypes.join(', ')}`)
+    // The table has calls; what else there is stands in it nowhere.
+    const asJson = values.json || (values.type !== undefined && !callTypes.has(values.type))
     const range = rangeOf(values)
     const directories = await auditDirectories(values.dir, values['run-dir'])
     const found: AuditLine[] = []
@@ -39,10 +44,10 @@ export const auditQuery: Command = {
       const isEnd = !callTypes.has(record.type) && calls.delete(record.call)
       if (!isEnd && !(isWanted(record, values) && isWithin(record, range))) continue
       if (record.type === 'admission') calls.add(record.call)
-      if (values.json) console.log(printableJson(line))
+      if (asJson) console.log(printableJson(line))
       else found.push(record)
     }
-    if (!values.json) console.log(auditTable(rowsOf(found), directories.length > 1))
+    if (!asJson) console.log(auditTable(rowsOf(found), directories.length > 1))
     return 0
   },
 }
@@ -82,11 +87,12 @@ export function isWithin(record: AuditLine, { fromMs, toMs }: Range): boolean {
   return ms >= fromMs && ms < toMs
 }
 
+const isOneOf = (text: string, values: readonly unknown[]): boolean => values.includes(text)
+
 function isWanted(record: AuditLine, wanted: Wanted): boolean {
   const { person, agent, tool, route, decision, type, reason, call } = wanted
   const who = (record.person ?? record.workload) as Readonly<Record<string, unknown>> | null | undefined
   const effect = (record.decision as { readonly effect?: unknown } | undefined)?.effect
-  const isOneOf = (text: string, values: readonly unknown[]): boolean => values.includes(text)
   return (
     (person === undefined || isOneOf(person, [who?.id, who?.subject, who?.name])) &&
     (agent === undefined || record.agent === agent) &&

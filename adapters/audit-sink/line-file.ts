@@ -4,9 +4,11 @@ import {
   closeSync,
   fdatasync,
   fdatasyncSync,
+  fstatSync,
   ftruncateSync,
   openSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
@@ -18,6 +20,7 @@ import {
 export class LineFile {
   #path: string
   readonly #descriptor: number
+  readonly #inode: { readonly dev: number; readonly ino: number }
   #size = 0
   #isTorn = false
   #isClosed = false
@@ -26,6 +29,7 @@ export class LineFile {
   constructor(path: string) {
     this.#path = path
     this.#descriptor = openSync(path, 'ax', 0o600)
+    this.#inode = fstatSync(this.#descriptor)
   }
 
   get path(): string {
@@ -35,6 +39,16 @@ export class LineFile {
   /** Bytes of whole lines. */
   get size(): number {
     return this.#size
+  }
+
+  /**
+   * Does its name still lead to it, with what was written in it and nothing else? One that was removed takes lines as
+   * before, and they are gone when it is closed.
+   */
+  isInPlace(): boolean {
+    const there = statSync(this.#path, { throwIfNoEntry: false })
+    const { dev, ino } = this.#inode
+    return there?.ino === ino && there.dev === dev && (this.#isTorn || there.size === this.#size)
   }
 
   /**

@@ -60,6 +60,7 @@ const renewMs = 1_000
 /**
  * What there is while the trail is open.
  *
+ * @property segmentBegins number of the segment's first record
  * @property sealed   the last checkpoint's size
  * @property renewals how often a new segment has begun because of the disk, the last time at `renewedMono`
  */
@@ -73,6 +74,7 @@ interface OpenLog {
   readonly checkpoints: LineFile
   readonly tree: Frontier
   segment: number
+  segmentBegins: number
   file: LineFile
   head: ChainHead
   epoch: {
@@ -95,7 +97,8 @@ interface OpenLog {
  *
  * When a write fails the record was not written, the file is cut back to its last whole record, and the next record tries
  * again: what a full disk closed opens by itself. When the disk fails (anything but a full one, and a failed fdatasync,
- * after which the kernel may have forgotten what it could not write) the next record begins a new segment.
+ * after which the kernel may have forgotten what it could not write) the next record begins a new segment; so it does when
+ * somebody takes the file away under it.
  */
 export class Trail {
   readonly directory: string
@@ -160,6 +163,10 @@ export class Trail {
     const stalled = this.#clock.monoMs() - (log.syncBegunMono ?? Number.POSITIVE_INFINITY)
     if (stalled > stalledMs)
       throw new Error(`the disk under ${this.directory} has not answered for ${Math.round(stalled)} ms`)
+    if (this.#broken === undefined && !log.file.isInPlace()) {
+      this.#broken = `${log.file.path} was removed, moved or changed while it was written to`
+      log.syncedSeq = log.segmentBegins - 1
+    }
     if (this.#broken !== undefined) this.#renew(log)
     const [nowMs, monoMs] = [this.#clock.nowMs(), this.#clock.monoMs()]
     const { seq } = log.head
@@ -245,6 +252,7 @@ export class Trail {
         checkpoints,
         tree,
         segment: 1,
+        segmentBegins: 1,
         file,
         head: next,
         epoch: { number: 0, signer: node, certificate: '', sinceMono: monoMs },
@@ -334,6 +342,7 @@ export class Trail {
     log.file.close()
     log.file = file
     log.segment++
+    log.segmentBegins = log.head.seq
     try {
       syncDirectory(this.directory)
     } catch (error) {

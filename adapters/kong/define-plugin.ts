@@ -121,12 +121,7 @@ async function runStages<C>(
     try {
       end = await stage(call, port)
     } catch (error) {
-      end = {
-        refuse: {
-          why: 'stage_failed',
-          because: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        },
-      }
+      end = { refuse: refusalOf(error) }
     }
     call.stages.push(name)
   }
@@ -135,6 +130,14 @@ async function runStages<C>(
     return
   }
   await exit(kong, await settle(end, call, port, runtime, route))
+}
+
+/** A client that leaves while a stage still asks for its body is no defect of the stage's. */
+function refusalOf(error: unknown): Refusal {
+  if (!(error instanceof Error)) return { why: 'stage_failed', because: String(error) }
+  return error.name === 'EventOver'
+    ? { why: 'request_over' }
+    : { why: 'stage_failed', because: error.stack ?? error.message }
 }
 
 const exit = (kong: Kong, answer: Answer): Promise<void> =>

@@ -1,5 +1,5 @@
 /** Ships the trail of a directory to every configured sink, beside the gateway and never in its way. */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { takeLock } from '../process-lock.ts'
 import type { ShipConfig, SinkConfig } from './config.ts'
@@ -11,6 +11,7 @@ import { serveMetrics } from './metrics.ts'
 import { Secrets } from '../secrets.ts'
 import { type Ended, Sender } from './sender.ts'
 import { makeSink } from './sinks/make-sink.ts'
+import type { Sink, SinkContext } from './sinks/sink.ts'
 import { deadLettersFile, type Status, StatusKeeper, writeStatus } from './status.ts'
 import { TrailFiles } from './trail-files.ts'
 
@@ -44,11 +45,18 @@ const statusEveryMs = 1_000
  *
  * @returns how each sink ended, and how many of its records are in the dead letters since the start
  * @throws ShipperRuns
+ * @throws Error where there is no directory to read, or a sink names a file that cannot be read
  */
 export async function ship(
   config: ShipConfig,
   options: ShipOptions,
 ): Promise<ReadonlyMap<string, { readonly ended: Ended; readonly status: Status }>> {
+  // Not made here with the state in it: then whoever mistyped it is told that all of nothing was sent.
+  const isThere = await stat(config.directory).then(
+    (there) => there.isDirectory(),
+    () => false,
+  )
+  if (!isThere) throw new Error(`there is no directory ${config.directory}: name the one mcp-audit writes to`)
   await mkdir(config.stateDirectory, { recursive: true, mode: 0o700 })
   const lock = await takeLock(config.stateDirectory, shipperLock)
   if (typeof lock === 'string') throw new ShipperRuns(`another shipper works on ${config.stateDirectory} (${lock})`)
@@ -98,7 +106,7 @@ async function openLane(
   { giveUpMs, stop, log, nowMs = Date.now, random = Math.random }: ShipOptions,
 ): Promise<Lane> {
   const { name } = config
-  const sink = makeSink({ config, format: config.format, secrets, nowMs })
+  const sink = sinkOf({ config, format: config.format, secrets, nowMs })
   const files = new TrailFiles(directory, nowMs)
   const cursor = await CursorFile.open(stateDirectory, name)
   const status = new StatusKeeper(name, config.type)
@@ -151,6 +159,15 @@ async function openLane(
       sink.close()
       for (const file of [files, cursor, deadLetters, archive]) await file.close()
     },
+  }
+}
+
+/** @throws Error with the sink's name */
+function sinkOf(context: SinkContext): Sink {
+  try {
+    return makeSink(context)
+  } catch (error) {
+    throw new Error(`sink ${context.config.name}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 

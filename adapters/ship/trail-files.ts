@@ -68,6 +68,7 @@ export class TrailFiles {
    *
    * @param current the file to go on with; it is looked at first, without looking at the others
    * @throws TrailGap where a file is gone, or shorter than what was read of it
+   * @throws Error where there is no trail at all
    */
   async next(
     progress: Progress,
@@ -80,6 +81,8 @@ export class TrailFiles {
       if (more) return more
     }
     const names = await this.names()
+    if (names.length === 0)
+      throw new Error(`there is no trail in ${this.directory}: is it the directory mcp-audit writes to?`)
     const here = new Set(names)
     for (const name of this.#waiting) {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)

@@ -28,6 +28,7 @@ export class Stops {
   readonly #highRiskCalls: Record<string, string>[] = []
   readonly #definitions = new Tally([1])
   #highRiskMore = 0
+  #limitedLate = 0
 
   add(seen: Seen): void {
     const { record, type, when } = seen
@@ -45,6 +46,10 @@ export class Stops {
         break
       case 'limit':
         this.#limits.add([...whoCells(seen), said(record.route), whatOf(record), said(record.client_ip)], seen)
+        break
+      case 'outcome':
+        // With mcp-gateway Kong counts after the admission; or the server itself said so.
+        if (record.http_status === 429) this.#limitedLate++
         break
       case 'admission':
         if (decisionOf(record).high_risk === true) this.#addHighRisk(seen)
@@ -167,6 +172,10 @@ export class Stops {
         facts: [
           ['refusals', count(this.#refusals.extent.count)],
           ['over a limit', count(this.#limits.extent.count)],
+          [
+            'let through by the policy, and answered 429 (a limit of Kong’s behind it, or of the server)',
+            count(this.#limitedLate),
+          ],
         ],
         tables: [
           tallyTable(
@@ -186,7 +195,12 @@ export class Stops {
               { name: 'what', label: 'tool or target' },
               { name: 'client_ip', label: 'from address' },
             ],
-            { title: 'Over a limit', file: 'limits.csv', empty: 'no call was over a limit', what: 'calls' },
+            {
+              title: 'Over a limit',
+              file: 'limits.csv',
+              empty: 'no call was over a limit before the policy let it through',
+              what: 'calls',
+            },
           ),
         ],
         ...none,

@@ -11,7 +11,7 @@ import type { Verdict } from '../policy/decide.ts'
 import { pinChanges, type Pins, pinsDocument } from '../policy/pins.ts'
 import { commit, saltOf } from './commitment.ts'
 import { responseOf } from './read-response.ts'
-import { type RedactionRules, redact } from './redact.ts'
+import { type RedactionRules, redact, withoutCredentials } from './redact.ts'
 
 /**
  * - `admission`: written before the upstream is opened
@@ -378,4 +378,8 @@ const namesOf = (names: readonly string[]): string[] =>
 const maxNames = 100
 const maxNameInList = 128
 
-const shorten = (text: string): string => (text.length > maxNameLength ? `${text.slice(0, maxNameLength)}…` : text)
+/** Beyond the shown part only as far as a credential that begins in it needs to be recognised. */
+function shorten(text: string): string {
+  const shown = withoutCredentials(text.slice(0, 2 * maxNameLength))
+  return shown.length > maxNameLength ? `${shown.slice(0, maxNameLength)}…` : shown
+}

@@ -24,8 +24,26 @@ const maxDepth = 6
 
 /** Looks like a credential whatever its name is: never recorded, also not in a clear field. Every run is bounded. */
 const secretLike =
-  /\beyJ[\w-]{5,2000}\.[\w-]{5,2000}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,255}|\bxox[abprs]-[A-Za-z0-9-]{10,255}|\bsk-[\w-]{20,255}|\bBearer\s{1,9}\S{8}|:\/\/[^/\s:@]{1,255}:[^/\s@]{1,255}@/
+  /\beyJ[\w-]{5,2000}\.[\w-]{5,2000}|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,255}|\bxox[abprs]-[A-Za-z0-9-]{10,255}|\bsk-[\w-]{20,255}|\bBearer\s{1,9}\S{8}/
+/** In a URL, of whoever is to log in there. */
+const userInfo = /(:\/\/)[^/\s:@]{0,255}:[^/\s@]{1,255}(?=@)/g
+/** Behind a name that says what it is: in a query, a form, a header, a piece of JSON. Masked ones are left alone. */
+const assigned =
+  /((?:pass(?:word|wd|phrase)|secret|token|api[-_]?key|credential|authorization|private[-_]?key|signature)["']?\s{0,9}[:=]\s{0,9}["']?)(?!\[)[^&#;"']{4,2000}/gi
 const secretName = /pass(word|wd|phrase)?$|secret|token|api[-_]?key|credential|authorization|cookie|private[-_]?key/i
+
+/**
+ * A name a client chose (of a tool, a resource, a request), for the record: without the credentials in it, and nothing but
+ * `[secret]` where it looks like one itself.
+ *
+ * @param text bounded by the caller
+ */
+export function withoutCredentials(text: string): string {
+  const rest = text.replace(userInfo, '$1[secret]').replace(assigned, '$1[secret]')
+  return secretLike.test(rest) ? '[secret]' : rest
+}
+
+const hasCredentials = (text: string): boolean => withoutCredentials(text) !== text
 
 /**
  * Arguments for the record: masked by default, never a credential, and bounded: after 200 values and 4 KiB of clear text the
@@ -71,7 +89,7 @@ export function redact(args: Json, rules: RedactionRules): Json {
 
   /** A name is as much a client's choice as a value: no credential either, and no name hides another of the same beginning. */
   function nameFor(name: string, taken: Readonly<Record<string, Json>>): string {
-    const shown = secretLike.test(name.slice(0, 2 * maxTextLength)) ? '[secret]' : name.slice(0, 64)
+    const shown = hasCredentials(name.slice(0, 2 * maxTextLength)) ? '[secret]' : name.slice(0, 64)
     let unique = shown
     for (let n = 2; unique in taken; n++) unique = `${shown} (${n})`
     return unique
@@ -91,7 +109,7 @@ export function redact(args: Json, rules: RedactionRules): Json {
     clearText += shown.length
     if (clearText > maxClearText) return '[cut]'
     // Beyond the shown part only as far as a credential that begins in it needs to be recognised.
-    if (secretLike.test(value.slice(0, 2 * maxTextLength))) return '[secret]'
+    if (hasCredentials(value.slice(0, 2 * maxTextLength))) return '[secret]'
     return value.length > maxTextLength ? `${shown}… [${value.length} chars]` : value
   }
 }

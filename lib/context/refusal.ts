@@ -37,6 +37,7 @@ export type Refusal =
   | { readonly why: 'service_open'; readonly host: string }
   | { readonly why: 'config_refused'; readonly because: string }
   | { readonly why: 'stage_failed'; readonly because: string }
+  | { readonly why: 'request_over' }
 
 /** A token bound to a key, and no proof of that key (RFC 9449, RFC 8705). */
 export type BindingRefusal =
@@ -106,6 +107,9 @@ export function toWire(refusal: Refusal): WireRefusal {
       return { httpStatus: 431, code: -32600, message: 'too many request headers' }
     case 'request_line_unreadable':
       return { httpStatus: 400, code: -32600, message: 'the request line was not understood' }
+    // Nobody hears it: the client went while it was still sending, or Kong ended the request.
+    case 'request_over':
+      return { httpStatus: 400, code: -32600, message: 'the request ended before it could be answered' }
     case 'connection_options':
       return { httpStatus: 400, code: -32600, message: 'the connection header names what the gateway does not pass on' }
     case 'not_found':

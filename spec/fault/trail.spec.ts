@@ -1,7 +1,7 @@
 /** The trail on disk, with faults made for real. */
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { appendFile, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
@@ -279,6 +279,38 @@ describe('a trail', () => {
   it('refuses where the directory cannot be made', async () => {
     await writeFile(join(folder, 'file'), '')
     await expect(trailIn(join(folder, 'file', 'audit')).append({ type: 'admission' })).rejects.toThrow()
+  })
+
+  it.each<[note: string, harm: (path: string) => Promise<unknown>]>([
+    ['removed', (path) => rm(path)],
+    ['moved elsewhere', (path) => rename(path, join(folder, 'moved'))],
+    ['emptied', (path) => truncate(path)],
+    ['written to by somebody else', (path) => appendFile(path, '{}\n')],
+    ['replaced by a copy', async (path) => (await cp(path, `${path}.copy`), rename(`${path}.copy`, path))],
+  ])('a file that is %s under its writer is not written to any more, and that is on record', async (_note, harm) => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'admission', call: 'before' }, true)
+    await harm(join(folder, (await segmentsOf(folder))[0] ?? ''))
+    await trail.append({ type: 'admission', call: 'after' }, true)
+    await trail.close()
+    const said = (await linesOf(folder, (await segmentsOf(folder)).at(-1) ?? '')).map(
+      (line) => JSON.parse(line) as object,
+    )
+    expect(said.slice(0, 2)).toMatchObject([
+      { type: 'fault', what: 'disk', not_known_on_disk: { from: 1, to: 3 } },
+      { type: 'admission', call: 'after' },
+    ])
+    expect(schemaFaults(said[0] as never)).toEqual([])
+    expect(JSON.stringify(said[0])).toContain('was removed, moved or changed while it was written to')
+  })
+
+  it('a directory that is gone takes no record', async () => {
+    const trail = trailIn(folder)
+    await trail.append({ type: 'admission', call: 'before' }, true)
+    await rm(folder, { recursive: true })
+    await expect(trail.append({ type: 'admission', call: 'after' }, true)).rejects.toThrow('ENOENT')
+    await expect(trail.append({ type: 'admission', call: 'after' }, true)).rejects.toThrow('was removed')
+    await trail.close()
   })
 
   it('refuses a node key of another kind, and says what to give', async () => {

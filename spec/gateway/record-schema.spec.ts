@@ -1,5 +1,6 @@
 /** Whatever happens, every record of it is as docs/audit-record.schema.json says. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -359,6 +360,23 @@ describe.skipIf(skipReason)('records of wide traffic', () => {
           // Kong counts in a timer, a moment after the request.
           await new Promise((resolve) => setTimeout(resolve, 20))
         }
+      },
+    ],
+    [
+      'a client that leaves while it still sends',
+      { type: 'refusal', reason: 'request_over' },
+      async () => {
+        const { hostname, port, host } = new URL(gateway.gateway)
+        const head = {
+          ...{ host, authorization: `Bearer ${await gateway.tokenOf('alice')}`, accept: '*/*' },
+          ...{ 'content-type': 'application/json', 'content-length': '500' },
+        }
+        const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`)
+        const socket = connect(Number(port), hostname)
+        socket.write(`POST /mcp/everything HTTP/1.1\r\n${lines.join('')}\r\n{"jsonrpc"`)
+        // Long enough for a stage to wait for the rest.
+        setTimeout(() => socket.destroy(), 300)
+        await new Promise((resolve) => socket.once('close', resolve))
       },
     ],
     [

@@ -360,6 +360,23 @@ describe.skipIf(skipReason)('records', () => {
       method: 'prompts/get',
       params: { name: 'triage_issue', arguments: { text: 'canary-in-a-prompt' } },
     })
+    // Names are on record as they are, but for the credentials in them.
+    const uri = await leaves(1, () =>
+      tell(
+        rpc('resources/read', { uri: 'postgres://reader:canary-in-a-uri@db/sales?access_token=canary-in-its-query' }),
+      ),
+    )
+    expect(uri.records[0]?.target).toBe('resource postgres://[secret]@db/sales?access_token=[secret]')
+    const id = await leaves(2, () =>
+      tell(
+        rpc(
+          'tools/call',
+          { name: 'search_issues', arguments: { key: 'redis://:canary-alone@db' } },
+          `Bearer ${'canary-in-an-id'.repeat(2)}`,
+        ),
+      ),
+    )
+    expect(id.records[0]).toMatchObject({ request_id: '[secret]', arguments: { key: '[secret]' } })
     await tell({
       jsonrpc: '1.0',
       id: 'x',
@@ -387,6 +404,10 @@ describe.skipIf(skipReason)('records', () => {
       const { status } = await gateway.send('jira', { json: allowed.jira, headers: { authorization } })
       expect(status).toBe(401)
     }
+    // Whoever sends two is told so by nginx, which says what they were to its log.
+    const second: [string, string] = ['Authorization', 'Bearer canary-as-a-second-token']
+    const twice = await sendRaw(gateway.gateway, { target: '/mcp/jira', headers: [...headers, second], body: '{}' })
+    expect(twice.status).toBe(400)
     // A 503 makes the plugin server write a line about this very request.
     const unverified = await away.sign({ aud: gateway.resource, canary: 'canary-of-one-who-is-away' })
     const closed = await gateway.send('jira', {

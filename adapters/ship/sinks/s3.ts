@@ -71,6 +71,13 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
   /** An object is never refused for a record in it: a 400 is about the request (its clock, its digest, its bucket). */
   function sentBy(answer: Answer): Sent {
     const sent = sentByStatus(answer, nowMs())
+    // S3 answers 200, and with the object's ETag; nobody else who answers in its place does.
+    if (sent.what === 'confirmed' && (answer.status !== 200 || !answer.headers.etag))
+      return {
+        what: 'again',
+        because: `a ${answer.status} without an ETag came back: no store answered`,
+        isConfig: true,
+      }
     // Object Lock is for versions: what was kept without one was kept without a lock.
     if (sent.what === 'confirmed' && lock && !versionOf(answer))
       return { what: 'again', because: 'the store kept it without a version, so without a lock', isConfig: true }

@@ -83,7 +83,11 @@ export function splunkHecSink(context: SinkContext): Sink {
     // 400: this indexer does not know the channel, so it was not the one that took the events, or has forgotten them.
     const isForgotten = answer?.status === 400
     if (isForgotten) forget('the indexer does not know the channel')
-    else if (oldest && nowMs() - oldest.sinceMs > timeoutMs) forget(`no acknowledgement within ${timeoutMs} ms`)
+    else if (oldest && nowMs() - oldest.sinceMs > timeoutMs) {
+      const isAnswered = answer?.status === 200
+      const asking = isAnswered ? '' : `: who asks for it gets ${answer ? `a ${answer.status}` : 'no answer'}`
+      forget(`no acknowledgement within ${timeoutMs} ms${asking}`)
+    }
   }
 
   const keepPolling = (): void => {
@@ -124,9 +128,13 @@ export function splunkHecSink(context: SinkContext): Sink {
       } catch (error) {
         return noAnswer(error)
       }
-      if (answer.status !== 200) return refusalOf(answer, nowMs())
-      if (readAnswer(answer).code !== 0)
-        return { what: 'again', because: 'a 200 without code 0 came back: no event collector answered', isConfig: true }
+      // Another 2xx is not Splunk's: it would be a confirmation nobody gave.
+      const isTaken = answer.status >= 200 && answer.status < 300
+      if (!isTaken) return refusalOf(answer, nowMs())
+      if (answer.status !== 200 || readAnswer(answer).code !== 0) {
+        const because = `a ${answer.status} without code 0 came back: no event collector answered`
+        return { what: 'again', because, isConfig: true }
+      }
       return withAck ? taken(answer) : { what: 'confirmed' }
     },
     flush: () => undefined,

@@ -5,7 +5,7 @@
  * other character that could steer something is written as `\u001b` would be in JSON, so one record is one line.
  */
 import type { Json } from '../../mcp/message.ts'
-import { type Ending, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
+import { type Ending, failureOf, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
 import { numberAt, type ReadRecord, recordId, textAt, valueAt } from './read-line.ts'
 import { beginningOf, visible } from './visible-text.ts'
 
@@ -21,7 +21,7 @@ export function toCef(record: ReadRecord): string {
     ['dvchost', record.node],
     ['act', actions[ending]],
     ['outcome', outcomes[ending]],
-    ['reason', textAt(members, 'reason')],
+    ['reason', failureOf(record)],
     // `src` is for IPv4 only.
     ...(ip?.includes(':') === true ? labelled('c6a2', 'Source IPv6 Address', ip) : [['src', ip] as const]),
     ['suid', who.id],

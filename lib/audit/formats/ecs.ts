@@ -1,7 +1,7 @@
 /** Records in the Elastic Common Schema (elastic/ecs 9.1). What has no field there stands under `kmcp`. */
-import type { JsonObject } from '../../mcp/message.ts'
-import { type Ending, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
-import { numberAt, present, type ReadRecord, recordId, textAt, valueAt } from './read-line.ts'
+import { isObject, type Json, type JsonObject } from '../../mcp/message.ts'
+import { type Ending, failureOf, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
+import { numberAt, present, type ReadRecord, recordId, textAt } from './read-line.ts'
 
 export const ecsVersion = '9.1.0'
 
@@ -22,7 +22,7 @@ export function toEcs(record: ReadRecord): JsonObject {
       action: textAt(members, 'method') ?? type,
       code: type,
       outcome: outcomes[ending],
-      reason: textAt(members, 'reason'),
+      reason: failureOf(record),
       severity: severities[severity],
       sequence: record.seq,
       provider: 'kong-mcp-suite',
@@ -58,9 +58,22 @@ export function toEcs(record: ReadRecord): JsonObject {
       type: 'gateway',
       hostname: record.node,
     }),
-    kmcp: present(Object.fromEntries(Object.entries(members).filter(([name]) => valueAt(members, name) !== undefined))),
+    kmcp: present(Object.fromEntries(Object.entries(members).map(([name, value]) => [name, asOneType(name, value)]))),
   })
 }
+
+/**
+ * Elasticsearch takes a field's type from the first document, and refuses those that have it otherwise: what comes in
+ * several shapes is text. The shape of arguments is the client's choice, which must not decide whether its record arrives.
+ */
+const asOneType = (name: string, value: Json | undefined): Json | undefined =>
+  value !== undefined && (manyShaped.has(name) || (isObject(value) && value.cut === true))
+    ? typeof value === 'string'
+      ? value
+      : JSON.stringify(value)
+    : value
+
+const manyShaped: ReadonlySet<string> = new Set(['arguments', 'detail', 'body_watched'])
 
 function categories(ending: Ending, type: string): JsonObject {
   switch (ending) {
@@ -91,7 +104,7 @@ const outcomes: Readonly<Record<Ending, string>> = {
   unauthenticated: 'failure',
   refused: 'failure',
   unknown: 'unknown',
-  none: 'success',
+  none: 'unknown',
 }
 
 /** As Elastic's own rules count: 21 low, 47 medium, 73 high. */

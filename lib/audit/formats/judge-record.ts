@@ -5,7 +5,7 @@ import { numberAt, type ReadRecord, textAt, valueAt } from './read-line.ts'
  * - `allowed`: admitted; what became of it is another record
  * - `succeeded`, `failed`: what became of an admitted call
  * - `denied`: stopped by the policy; `unauthenticated`: stopped for who asked; `refused`: stopped for anything else
- * - `unknown`: admitted, and nobody knows what became of it
+ * - `unknown`: admitted, and nobody knows what became of it, or the answer broke off before it said so
  * - `none`: not about a call
  */
 export type Ending = 'allowed' | 'succeeded' | 'failed' | 'denied' | 'unauthenticated' | 'refused' | 'unknown' | 'none'
@@ -26,7 +26,7 @@ export function judgeRecord(record: ReadRecord): Judgement {
       return { ending: 'allowed', severity: isHighRisk ? 'medium' : 'info' }
     case 'outcome':
     case 'list':
-      return hasFailed(record) ? { ending: 'failed', severity: 'low' } : { ending: 'succeeded', severity: 'info' }
+      return endOf(record)
     case 'resolution':
       return { ending: 'unknown', severity: 'medium' }
     case 'denial':
@@ -36,6 +36,9 @@ export function judgeRecord(record: ReadRecord): Judgement {
     case 'refusal':
     case 'limit':
       return { ending: 'refused', severity: 'low' }
+    // Records may be missing, or an earlier state was put back.
+    case 'fault':
+      return { ending: 'none', severity: 'high' }
     case 'policy':
     case 'key':
     case 'issuer_keys':
@@ -50,10 +53,25 @@ export function judgeRecord(record: ReadRecord): Judgement {
   }
 }
 
-/** The suite gave a reason, or a status says so. */
-function hasFailed({ members }: ReadRecord): boolean {
-  const status = numberAt(members, 'http_status')
-  return textAt(members, 'reason') !== undefined || (status !== undefined && status >= 400)
+/** A tool that failed answers 200 as one that did not: what the answer said counts, where it was watched. */
+function endOf(record: ReadRecord): Judgement {
+  if (failureOf(record) !== undefined) return { ending: 'failed', severity: 'low' }
+  const isUnknown = textAt(record.members, 'rpc_outcome') === 'unknown'
+  return { ending: isUnknown ? 'unknown' : 'succeeded', severity: 'info' }
+}
+
+/**
+ * Why an admitted call failed, in one word: the suite's reason, the code of a JSON-RPC error, `tool_error`, a status, or
+ * `no_answer`, where nothing in a whole answer answers the request; undefined where nothing says that it did.
+ */
+export function failureOf({ members }: ReadRecord): string | undefined {
+  const reason = textAt(members, 'reason')
+  if (reason !== undefined) return reason
+  const [answer, status] = [textAt(members, 'rpc_outcome'), numberAt(members, 'http_status')]
+  if (answer === 'error') return String(numberAt(members, 'rpc_error_code') ?? 'error')
+  if (answer === 'tool_error') return answer
+  if (status !== undefined && status >= 400) return String(status)
+  return answer === 'none' ? 'no_answer' : undefined
 }
 
 /** What happened, for people, in a few words: `denial tools/call delete_issue`. */

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Json, JsonObject } from '../../mcp/message.ts'
-import { type Ending, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
+import { type Ending, failureOf, judgeRecord, type Severity, summaryOf, whoActed } from './judge-record.ts'
 import { numberAt, present, type ReadRecord, recordId, textAt, valueAt } from './read-line.ts'
 
 export const ocsfVersion = '1.8.0'
@@ -20,7 +20,7 @@ export function toOcsf(record: ReadRecord): JsonObject {
     ...severities[severity],
     ...statusOf(ending),
     status_code: textOf(valueAt(members, 'http_status') ?? valueAt(members, 'reason')),
-    status_detail: textAt(members, 'reason'),
+    status_detail: failureOf(record),
     ...controlOf(ending),
     time: record.timeMs ?? 0,
     message: summaryOf(record),

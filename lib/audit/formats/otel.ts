@@ -3,7 +3,7 @@
  * the semantic conventions for MCP (open-telemetry/semantic-conventions-genai, docs/gen-ai/mcp.md, status Development).
  */
 import type { Json, JsonObject } from '../../mcp/message.ts'
-import { judgeRecord, type Severity, whoActed } from './judge-record.ts'
+import { failureOf, judgeRecord, type Severity, whoActed } from './judge-record.ts'
 import { present, type ReadRecord, recordId, textAt, valueAt } from './read-line.ts'
 
 /**
@@ -44,8 +44,7 @@ function attributesOf(record: ReadRecord): Readonly<Record<string, Json | undefi
     'gen_ai.operation.name': isToolCall ? 'execute_tool' : undefined,
     'gen_ai.tool.name': textAt(members, 'tool'),
     'gen_ai.prompt.name': /^prompt (.*)$/s.exec(target ?? '')?.[1],
-    'error.type':
-      textAt(members, 'reason') ?? (typeof status === 'number' && status >= 400 ? String(status) : undefined),
+    'error.type': failureOf(record),
     'network.transport': method === undefined ? undefined : 'tcp',
     'network.protocol.name': method === undefined ? undefined : 'http',
     'client.address': textAt(members, 'client_ip'),

@@ -55,6 +55,19 @@ describe('T33 a 200', () => {
   })
 })
 
+describe('T33 another 2xx', () => {
+  it.each([
+    { status: 202, ack: true },
+    { status: 204, ack: true },
+    { status: 204, ack: false },
+  ])('$status is not Splunk’s, and no confirmation (ack: $ack)', async ({ status, ack }) => {
+    new TrailOnDisk(place.trail).append(3)
+    hec.instead = () => ({ status })
+    const { of } = await shipOnce(place, [{ ...sink, ack }], { giveUpMs: 200 })
+    expect(of('splunk')).toMatchObject({ ended: 'gave_up', status: { records_behind: 3, counts: { confirmed: 0 } } })
+  })
+})
+
 describe('a token that is gone for a moment', () => {
   it('while acknowledgements are asked for ends nothing', async () => {
     const file = join(place.folder, 'token')
@@ -204,6 +217,15 @@ describe('T33 HEC with acknowledgement', () => {
     const { of } = await shipOnce(place, [{ ...sink, ack_timeout_ms: 300 }])
     expect(of('splunk')).toMatchObject({ ended: 'done', status: { counts: { resent: 2 } } })
     expect(arrived(hec.records)).toMatchObject({ repeated: 2 })
+  })
+
+  it('an acknowledgement that cannot be asked for is said to be that', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    hec.instead = ({ path }) => (path === '/services/collector/ack' ? { status: 403 } : undefined)
+    const { of } = await shipOnce(place, [{ ...sink, ack_timeout_ms: 100 }], { giveUpMs: 300 })
+    expect(of('splunk').status.last_error?.message).toMatch(
+      /no acknowledgement within 100 ms: who asks for it gets a 403/,
+    )
   })
 
   it('several batches wait at once, and the cursor moves in order', async () => {

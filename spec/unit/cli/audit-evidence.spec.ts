@@ -265,6 +265,16 @@ describe('somebody who has left, and somebody who has come', () => {
   })
 })
 
+describe('calls over a limit behind the policy', () => {
+  it('are counted: with mcp-gateway Kong counts after the admission, and no limit is on record', async () => {
+    const calls = ['late-1', 'late-2']
+    const late = calls.map((call) => admission(bob, 'get_issue', { call }))
+    await daysOfTrail(trail, '2026-10-03', [[...late, ...calls.map((call) => outcome(call, 429))]])
+    await evidence()
+    expect(await read('report.html')).toMatch(/let through by the policy, and answered 429 [^<]*<\/dt>\s*<dd>2</)
+  })
+})
+
 describe('samples', () => {
   beforeEach(() => daysOfTrail(trail, firstDay, monthOfCalls(8)))
   const drawn = async (): Promise<string[]> =>

@@ -1,5 +1,5 @@
 /** The tool as people run it: a process of its own, against a receiver. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../../support/eventually.ts'
@@ -62,6 +62,29 @@ describe('kmcp audit ship', () => {
       .filter((line) => line.includes('"level":50'))
       .map((line) => JSON.parse(line))
     expect(logged).toMatchObject({ component: 'audit-ship', sink: 'lines', records_behind: 3 })
+  })
+
+  it('a directory that is not there, or has no trail, is not one whose every record was sent', async () => {
+    const missing = await run('--once')
+    expect([missing.code, missing.err]).toEqual([2, expect.stringContaining(`there is no directory ${place.trail}`)])
+    // Nor is it made: whoever makes it first owns it, and the gateway has to write there.
+    expect(existsSync(place.trail)).toBe(false)
+    mkdirSync(place.trail)
+    const empty = await run('--once', '--patience', '0.2')
+    expect([empty.code, empty.out]).toEqual([
+      1,
+      `lines: gave up, 0 records now, 0 left: cannot go on: there is no trail in ${place.trail}: is it the directory mcp-audit writes to?\n`,
+    ])
+    expect(place.status('lines')).toMatchObject({ state: 'retrying' })
+    new TrailOnDisk(place.trail).append(1)
+    expect((await run('--once')).out).toBe('lines: everything was sent, 1 records now, 0 left\n')
+  })
+
+  it('a file a sink names that cannot be read is named with its sink', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    write({ url: 'https://127.0.0.1:1', ca_file: '/nowhere/ca.pem' })
+    const { code, err } = await run('--once')
+    expect([code, err]).toEqual([2, expect.stringMatching(/kmcp: sink lines: ENOENT.*nowhere/)])
   })
 
   it('--once with a record in the dead letters is not a success', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { redact } from '../../../../lib/audit/redact.ts'
+import { redact, withoutCredentials } from '../../../../lib/audit/redact.ts'
 import type { Json } from '../../../../lib/mcp/message.ts'
 
 describe('redact', () => {
@@ -19,6 +19,16 @@ describe('redact', () => {
     ['a JWT in a cleared field', { key: 'eyJhbGciOi.eyJzdWIiOi.sig' }, ['key'], { key: '[secret]' }],
     ['a bearer token in a cleared field', { note: 'use Bearer abcdefghij' }, ['note'], { note: '[secret]' }],
     ['credentials in a URL', { url: 'https://me:hunter2@host/' }, ['url'], { url: '[secret]' }],
+    ['a password alone in a URL', { url: 'redis://:hunter2@host/' }, ['url'], { url: '[secret]' }],
+    ['a token in a query', { url: 'https://host/?a=1&access_token=hunter2' }, ['url'], { url: '[secret]' }],
+    ['a header in a text', { note: 'authorization: basic aHVudGVyMg==' }, ['note'], { note: '[secret]' }],
+    ['a password in JSON in a text', { note: '{"password":"hunter2"}' }, ['note'], { note: '[secret]' }],
+    [
+      'a word that is no credential',
+      { note: 'reset the password, token by token' },
+      ['note'],
+      { note: 'reset the password, token by token' },
+    ],
   ])('%s', (_note, args, clear, expected) => {
     expect(redact(args, { clear })).toEqual(expected)
   })
@@ -56,5 +66,28 @@ describe('redact', () => {
       long,
       `${long} (2)`,
     ])
+  })
+})
+
+describe('T30 names', () => {
+  it.each([
+    ['get_issue', 'get_issue'],
+    ['jira://issue/OPS-1?next=2', 'jira://issue/OPS-1?next=2'],
+    ['ssh://git@host/repository', 'ssh://git@host/repository'],
+    ['postgres://reader:hunter2@db/sales', 'postgres://[secret]@db/sales'],
+    ['redis://:hunter2@db/0', 'redis://[secret]@db/0'],
+    ['https://h/?access_token=hunter2&page=2', 'https://h/?access_token=[secret]&page=2'],
+    ['https://h/?X-Amz-Signature=hunter2#top', 'https://h/?X-Amz-Signature=[secret]#top'],
+    [`"Bearer ${'x'.repeat(20)}"`, '[secret]'],
+    ['eyJhbGciOi.eyJzdWIiOi.sig', '[secret]'],
+  ])('%s is recorded as %s', (name, expected) => {
+    expect(withoutCredentials(name)).toBe(expected)
+    expect(withoutCredentials(expected)).toBe(expected)
+  })
+
+  it.each(['token=', '://a:', 'token:"[', 'authorization', 'password = '])('are not slow of many `%s`', (part) => {
+    const begun = performance.now()
+    for (let round = 0; round < 100; round++) withoutCredentials(part.repeat(1024 / part.length))
+    expect(performance.now() - begun).toBeLessThan(200)
   })
 })

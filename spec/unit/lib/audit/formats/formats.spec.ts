@@ -5,6 +5,7 @@ import { toEcs } from '../../../../../lib/audit/formats/ecs.ts'
 import { formatRecord, formats } from '../../../../../lib/audit/formats/format.ts'
 import { judgeRecord } from '../../../../../lib/audit/formats/judge-record.ts'
 import { toOcsf } from '../../../../../lib/audit/formats/ocsf.ts'
+import { toLogRecord } from '../../../../../lib/audit/formats/otel.ts'
 import { readLine } from '../../../../../lib/audit/formats/read-line.ts'
 import { visible, visibleJson } from '../../../../../lib/audit/formats/visible-text.ts'
 
@@ -50,6 +51,11 @@ describe('what a record means', () => {
     ['outcome', { http_status: 200 }, 'succeeded', 'info'],
     ['outcome', { http_status: 502 }, 'failed', 'low'],
     ['outcome', { http_status: 200, reason: 'list_unreadable' }, 'failed', 'low'],
+    ['outcome', { http_status: 200, rpc_outcome: 'result' }, 'succeeded', 'info'],
+    ['outcome', { http_status: 200, rpc_outcome: 'tool_error' }, 'failed', 'low'],
+    ['outcome', { http_status: 200, rpc_outcome: 'error', rpc_error_code: -32602 }, 'failed', 'low'],
+    ['outcome', { http_status: 200, rpc_outcome: 'none' }, 'failed', 'low'],
+    ['outcome', { http_status: 200, rpc_outcome: 'unknown', body_watched: 'cut' }, 'unknown', 'info'],
     ['resolution', {}, 'unknown', 'medium'],
     ['denial', {}, 'denied', 'medium'],
     ['denial', { decision: { high_risk: true } }, 'denied', 'high'],
@@ -57,11 +63,24 @@ describe('what a record means', () => {
     ['refusal', {}, 'refused', 'low'],
     ['limit', {}, 'refused', 'low'],
     ['heartbeat', {}, 'none', 'info'],
+    ['fault', { what: 'disk' }, 'none', 'high'],
     ['policy', {}, 'none', 'low'],
     ['something_new', {}, 'none', 'low'],
   ])('%s %j: %s, %s', (type, members, ending, severity) => {
     expect(judgeRecord(record({ type, ...members }))).toEqual({ ending, severity })
   })
+})
+
+it('a tool that failed behind a 200 has failed in every format, and says so', () => {
+  const failed = record({ type: 'outcome', http_status: 200, rpc_outcome: 'tool_error' })
+  expect(toOcsf(failed)).toMatchObject({ status: 'Failure', status_detail: 'tool_error', disposition: 'Error' })
+  expect(toEcs(failed)).toMatchObject({
+    event: { outcome: 'failure', reason: 'tool_error', type: ['access', 'error'] },
+  })
+  expect(toCef(failed)).toContain(' outcome=failure reason=tool_error ')
+  const wrong = record({ type: 'outcome', http_status: 200, rpc_outcome: 'error', rpc_error_code: -32602 })
+  expect(toCef(wrong)).toContain(' outcome=failure reason=-32602 ')
+  expect(toLogRecord(wrong, '', 0).attributes).toContainEqual({ key: 'error.type', value: { stringValue: '-32602' } })
 })
 
 describe('native', () => {
@@ -295,8 +314,23 @@ describe('ECS', () => {
       url: { path: '/mcp/jira' },
       rule: { name: 'jira:read' },
       transaction: { id: 'c-1' },
-      kmcp: { seq: 41, tool: 'get_issue', arguments: { key: 'hmac:1' } },
+      kmcp: { seq: 41, tool: 'get_issue', arguments: '{"key":"hmac:1"}' },
     })
+  })
+
+  it('whatever shape a member has, its field has one type: a document of another type would be refused', () => {
+    const kmcpOf = (members: object): any => toEcs(record({ type: 'outcome', ...members })).kmcp
+    const cut = { cut: true, bytes: 70_000, sha256: 'ab' }
+    const shapes = [{ a: 1 }, { a: { b: [] } }, { '': 1, '.': 2 }, [], cut]
+    for (const name of ['arguments', 'detail'])
+      for (const value of shapes) expect(kmcpOf({ [name]: value })[name]).toBe(JSON.stringify(value))
+    expect([true, false, 'cut'].map((value) => kmcpOf({ body_watched: value }).body_watched)).toEqual([
+      'true',
+      'false',
+      'cut',
+    ])
+    expect(kmcpOf({ source: cut }).source).toBe(JSON.stringify(cut))
+    expect(kmcpOf({ person: null, previous: null })).not.toHaveProperty('person')
   })
 
   it.each(types)('%s has the fields every event has', (type) => {
