@@ -47,7 +47,7 @@ interface OpenTrail {
   watch?: PeerWatch
 }
 
-/** What a route has to say before its audit plugin has run is kept for it, as much as this. */
+/** What a route has to say before its audit plugin has run, or while its trail cannot be written, is kept, as much as this. */
 const maxEarly = 100
 
 export class Recorders {
@@ -55,6 +55,9 @@ export class Recorders {
   readonly #byRoute = new Map<string, RecorderConfig>()
   readonly #early = new Map<string, AuditEvent[]>()
   readonly #earlyForAll: AuditEvent[] = []
+  /** What happened apart from calls and could not be written yet, by trail. */
+  readonly #late = new Map<Trail, AuditEvent[]>()
+  readonly #catchingUp = new Map<Trail, Promise<string | undefined>>()
   readonly #lastSaid = new Map<string, string>()
   readonly #recorded = new WeakSet<Call>()
   readonly #clock: Clock
@@ -127,7 +130,7 @@ export class Recorders {
   /** Records what happened to all routes. Where there is no trail yet, it is kept for the first. */
   noteAll(event: AuditEvent): void {
     const trails = [...this.#trails.values()].map(({ trail }) => trail)
-    if (trails.length > 0) for (const trail of trails) void this.#tryTo(event.type, [trail], () => event)
+    if (trails.length > 0) for (const trail of trails) void this.#noteIn(trail, event)
     else if (this.#earlyForAll.length < maxEarly) this.#earlyForAll.push(event)
   }
 
@@ -138,7 +141,46 @@ export class Recorders {
   }
 
   #write(config: RecorderConfig, event: AuditEvent): void {
-    void this.#tryTo(event.type, this.#trailsOf(config), () => ({ ...event, route: config.rules.name }))
+    for (const trail of this.#trailsOf(config)) void this.#noteIn(trail, { ...event, route: config.rules.name })
+  }
+
+  /** A call that cannot be recorded does not go on; this has happened, and is recorded as soon as it can be. */
+  async #noteIn(trail: Trail, event: AuditEvent): Promise<void> {
+    const late = this.#late.get(trail) ?? []
+    this.#late.set(trail, late)
+    if (late.length >= maxEarly) {
+      this.#log(
+        'error',
+        `${event.type} was not recorded: ${late.length} records wait for the trail in ${trail.directory}`,
+      )
+      return
+    }
+    late.push(event)
+    const failed = await this.#catchUp(trail)
+    if (failed !== undefined) this.#log('error', `${event.type} is not recorded yet: ${failed}`)
+  }
+
+  /** One after the other, whoever asks. @returns why not */
+  #catchUp(trail: Trail): Promise<string | undefined> {
+    const running = this.#catchingUp.get(trail) ?? this.#writeLate(trail)
+    if (this.#late.has(trail)) this.#catchingUp.set(trail, running)
+    return running
+  }
+
+  async #writeLate(trail: Trail): Promise<string | undefined> {
+    const late = this.#late.get(trail) ?? []
+    try {
+      for (let [event] = late; event !== undefined; [event] = late) {
+        await trail.append(event)
+        late.shift()
+      }
+      this.#late.delete(trail)
+      return undefined
+    } catch (error) {
+      return String(error)
+    } finally {
+      this.#catchingUp.delete(trail)
+    }
   }
 
   async #refuse(config: RecorderConfig, call: Call): Promise<boolean> {
@@ -162,6 +204,7 @@ export class Recorders {
 
   /** To every trail; one that takes it is enough. @returns the record's number in the first that did */
   async #append(trails: readonly Trail[], make: MakeEvent, isWaiting: boolean): Promise<number> {
+    if (this.#late.size > 0) await Promise.all(trails.map((trail) => this.#catchUp(trail)))
     const [only] = trails
     if (trails.length === 1 && only) return only.append(make, isWaiting)
     const written = await Promise.allSettled(trails.map((trail) => trail.append(make, isWaiting)))

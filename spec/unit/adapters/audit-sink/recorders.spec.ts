@@ -1,0 +1,94 @@
+/** What happened apart from calls is on record as soon as the trail can be written. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Recorders } from '../../../../adapters/audit-sink/recorders.ts'
+import { newId, systemClock } from '../../../../adapters/clock.ts'
+import type { Call } from '../../../../lib/context/call.ts'
+import type { AuditEvent } from '../../../../lib/audit/record.ts'
+import { readAllRecords } from '../../../support/audit-trail.ts'
+import { eventually } from '../../../support/eventually.ts'
+
+describe('what happened apart from calls', () => {
+  let folder = ''
+  let logged: string[] = []
+  let recorders: Recorders
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'kmcp-recorders-'))
+    logged = []
+    recorders = new Recorders(systemClock, (level, message) => logged.push(`${level}: ${message}`))
+  })
+  afterEach(async () => {
+    await recorders.close()
+    await rm(folder, { recursive: true })
+  })
+
+  const directory = (): string => join(folder, 'audit')
+  const register = (): void =>
+    void recorders.register('route-1', {
+      directory: directory(),
+      settings: { node: 'node-1' },
+      rules: { name: 'jira', redaction: { clear: [], hashed: [] } },
+    })
+  const policy = (digit: string): AuditEvent => ({
+    type: 'policy',
+    ...{ event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: digit.repeat(64) },
+  })
+  const policies = async (): Promise<unknown[]> =>
+    (await readAllRecords(directory())).filter(({ type }) => type === 'policy').map((record) => record.policy_sha256)
+
+  it('waits for the trail, in its order', async () => {
+    // Where the directory is to be there is a file: nothing can be written.
+    await writeFile(directory(), '')
+    register()
+    recorders.note('route-1', policy('a'))
+    recorders.noteAll({ type: 'issuer_keys', issuer: 'https://idp.example', keys: [] })
+    recorders.note('route-1', policy('b'))
+    await eventually(
+      () => Promise.resolve(logged.length),
+      (many) => many === 3,
+    )
+    expect(logged.every((line) => /^error: (policy|issuer_keys) is not recorded yet: .*EEXIST/.test(line))).toBe(true)
+
+    await rm(directory())
+    recorders.note('route-1', policy('c'))
+    await eventually(policies, (found) => found.length === 3)
+    expect(await policies()).toEqual(['a', 'b', 'c'].map((digit) => digit.repeat(64)))
+    const types = (await readAllRecords(directory())).map(({ type }) => type)
+    expect(types.filter((type) => type === 'policy' || type === 'issuer_keys')).toEqual([
+      ...['policy', 'issuer_keys', 'policy', 'policy'],
+    ])
+    expect(logged).toHaveLength(3)
+  })
+
+  it('stands before the next call that is recorded', async () => {
+    await writeFile(directory(), '')
+    register()
+    recorders.note('route-1', policy('a'))
+    await eventually(
+      () => Promise.resolve(logged.length),
+      (many) => many === 1,
+    )
+    await rm(directory())
+    const call = {
+      id: newId(),
+      request: { verb: 'POST', path: '/mcp/jira', headers: {} },
+      refusal: { why: 'not_found' },
+    }
+    expect(await recorders.recordRefusal('route-1', call as unknown as Call)).toBe(true)
+    const types = (await readAllRecords(directory())).map(({ type }) => type)
+    expect(types.slice(-2)).toEqual(['policy', 'refusal'])
+  })
+
+  it('is said to be lost where more waits than is kept', async () => {
+    await writeFile(directory(), '')
+    register()
+    for (let n = 0; n < 101; n++)
+      recorders.noteAll({ type: 'issuer_keys', issuer: `https://idp-${n}.example`, keys: [] })
+    await eventually(
+      () => Promise.resolve(logged.filter((line) => line.includes('was not recorded: 100 records wait'))),
+      (lines) => lines.length === 1,
+    )
+  })
+})
