@@ -8,16 +8,8 @@ import { maxStepMs, seconds } from '../lib/audit/verify-log.ts'
 import { isSamePublicKey, keyOf, uniqueKeys } from './audit-files.ts'
 import { counted } from './evidence/seen.ts'
 import { begunSince, hasBegunSince, rootsOf } from './log-roots.ts'
+import { type SeenHead, SeenHeads } from './seen-heads.ts'
 import type { Findings, VerifiedLog, VerifyOptions } from './verify-trails.ts'
-
-/** What a node has seen of another's log, in a checkpoint the other's key has signed. @property root in base64 */
-interface SeenHead {
-  readonly size: number
-  readonly root: string
-  readonly by: VerifiedLog
-  readonly seq: number
-  readonly time: string
-}
 
 /**
  * A log must be as long as its peers have seen it, and the same.
@@ -36,7 +28,7 @@ export function comparePeers(
   const absent = new Set<string>()
   const unsigned = new Map<string, { readonly first: string; others: number }>()
   const missing = new MissingLogs(logs)
-  const seenOf = new Map<VerifiedLog, SeenHead[]>()
+  const seenOf = new Map<VerifiedLog, SeenHeads>()
   for (const witness of logs) {
     for (const { seq, time, note, certificate } of peerHeads(witness)) {
       const told = `${witness.at}: record ${seq}`
@@ -61,10 +53,9 @@ export function comparePeers(
       const log = byOrigin.get(head.origin)
       missing.tell({ by: witness.directory, node, isHere, head, time, isThere: log !== undefined, told })
       if (!log) continue
-      const seen: SeenHead = { size: head.size, root: head.root.toString('base64'), by: witness, seq, time }
-      const known = seenOf.get(log)
-      if (known) known.push(seen)
-      else seenOf.set(log, [seen])
+      const known = seenOf.get(log) ?? new SeenHeads()
+      seenOf.set(log, known)
+      known.add({ size: head.size, root: head.root, by: witness, seq, timeMs: Date.parse(time) })
     }
   }
   for (const { first, others } of unsigned.values())
@@ -82,10 +73,8 @@ export function comparePeers(
   const most = new Map<string, number>()
   const leads = new Map<string, Lead>()
   for (const [log, seen] of seenOf) {
-    const bySize = seen.sort((one, other) => one.size - other.size)
-    faults.push(...otherThanSeen(log, bySize, leads))
-    const last = bySize.findLast(({ by }) => by.node !== log.node)
-    if (last) most.set(log.origin, last.size)
+    faults.push(...otherThanSeen(log, seen, leads))
+    for (const { size, by } of seen.bySize()) if (by.node !== log.node) most.set(log.origin, size)
   }
   for (const lead of [...leads.values()].sort((one, other) => other.ms - one.ms)) warnings.push(leadText(lead))
   return most
@@ -233,19 +222,16 @@ class MissingLogs {
 /**
  * Once for each node that has seen something else: one that has watched a log for a month has seen it a quarter of a million
  * times.
- *
- * @param seen the smallest size first
  */
-function otherThanSeen(log: VerifiedLog, seen: readonly SeenHead[], leads: Map<string, Lead>): string[] {
+function otherThanSeen(log: VerifiedLog, seen: SeenHeads, leads: Map<string, Lead>): string[] {
   const others = new Map<string, { readonly size: number; later: number }>()
-  const sizes = seen.map(({ size }) => size)
-  let at = 0
-  for (const [size, root, last] of rootsOf(log, sizes)) {
-    const own = root.toString('base64')
+  const heads = seen.bySize()
+  let { value: head } = heads.next()
+  for (const [size, root, last] of rootsOf(log, seen.sizes)) {
     const time = textOf(readRecord(last)?.time)
-    for (let head = seen[at]; head !== undefined && head.size <= size; head = seen[++at]) {
-      if (head.root === own) {
-        keepLead(leads, { log, time, head, ms: Date.parse(time) - Date.parse(head.time) })
+    for (; head && head.size <= size; { value: head } = heads.next()) {
+      if (head.root.equals(root)) {
+        keepLead(leads, { log, time, head, ms: Date.parse(time) - head.timeMs })
         continue
       }
       const before = others.get(head.by.node)
@@ -253,7 +239,8 @@ function otherThanSeen(log: VerifiedLog, seen: readonly SeenHead[], leads: Map<s
       else others.set(head.by.node, { size, later: 0 })
     }
   }
-  const most = new Map(seen.slice(at).map(({ size, by }) => [by.node, size]))
+  const most = new Map<string, number>()
+  for (; head; { value: head } = heads.next()) most.set(head.by.node, head.size)
   return [
     ...[...others].map(
       ([node, { size, later }]) =>
@@ -288,8 +275,8 @@ function keepLead(leads: Map<string, Lead>, lead: Lead): void {
   if (lead.head.by.node !== node && lead.ms > Math.max(maxStepMs, leads.get(node)?.ms ?? 0)) leads.set(node, lead)
 }
 
-const leadText = ({ log, time, head: { by, seq, size, time: seen }, ms }: Lead): string =>
+const leadText = ({ log, time, head: { by, seq, size, timeMs }, ms }: Lead): string =>
   `the clock of ${log.node} was ahead of that of ${by.node} by ${seconds(ms)} or more: record ${size} of ${log.at} says ` +
-  `${time}, and record ${seq} of ${by.at} had seen it by ${seen}`
+  `${time}, and record ${seq} of ${by.at} had seen it by ${new Date(timeMs).toISOString()}`
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
