@@ -44,18 +44,16 @@ describe('redact', () => {
 
   it('is bounded whatever the shape, and leaves no member behind its back', () => {
     const grid = Array.from({ length: 300 }, () => Array.from({ length: 300 }, () => 'eyJ'.repeat(300)))
-    const begun = performance.now()
+    expect(quickestMs(() => redact({ key: grid }, { clear: ['key'] }))).toBeLessThan(50)
     const recorded = JSON.stringify(redact({ key: grid }, { clear: ['key'] }))
-    expect(performance.now() - begun).toBeLessThan(50)
     expect(recorded.length).toBeLessThan(20_000)
     const proto = redact(JSON.parse('{"__proto__":{"key":"x"}}') as Json, { clear: [] })
     expect(Object.keys(proto as object)).toEqual(['__proto__'])
   })
 
   it('is not made slow by what looks like the start of many tokens', () => {
-    const begun = performance.now()
-    redact({ key: 'eyJ'.repeat(1_000_000) }, { clear: ['key'] })
-    expect(performance.now() - begun).toBeLessThan(100)
+    const text = 'eyJ'.repeat(1_000_000)
+    expect(quickestMs(() => redact({ key: text }, { clear: ['key'] }))).toBeLessThan(100)
   })
 
   it('T30 shows no credential that is given as a name, and no name hides another', () => {
@@ -86,8 +84,17 @@ describe('T30 names', () => {
   })
 
   it.each(['token=', '://a:', 'token:"[', 'authorization', 'password = '])('are not slow of many `%s`', (part) => {
-    const begun = performance.now()
-    for (let round = 0; round < 100; round++) withoutCredentials(part.repeat(1024 / part.length))
-    expect(performance.now() - begun).toBeLessThan(200)
+    const text = part.repeat(1024 / part.length)
+    expect(quickestMs(() => withoutCredentials(text))).toBeLessThan(2)
   })
 })
+
+/** Of five runs: what takes long every time is slow, what takes long once was kept waiting by something else. */
+function quickestMs(run: () => unknown): number {
+  const times = Array.from({ length: 5 }, () => {
+    const begun = performance.now()
+    run()
+    return performance.now() - begun
+  })
+  return Math.min(...times)
+}
