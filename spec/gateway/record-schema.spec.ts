@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { recordTypes } from '../../lib/audit/record.ts'
 import { type AuditRecord, readAllRecords, readRecords } from '../support/audit-trail.ts'
 import { DpopClient } from '../support/dpop-client.ts'
@@ -399,12 +399,15 @@ describe.skipIf(skipReason)('records of wide traffic', () => {
   it.each(traffic)('%s: is on record, as the schema says', async (_note, expected, make) => {
     const before = (await settled()).length
     await make()
-    const left = await eventually(
-      async () => (await settled()).slice(before),
-      (records) => records.length > 0,
+    // What stopped a call is recorded when its answer has gone.
+    await vi.waitFor(
+      async () => {
+        const left = (await settled()).slice(before)
+        expect(left.flatMap((record) => schemaFaults(record))).toEqual([])
+        expect(left).toContainEqual(expect.objectContaining(looking(expected)))
+      },
+      { timeout: 5_000, interval: 25 },
     )
-    expect(left.flatMap((record) => schemaFaults(record))).toEqual([])
-    expect(left).toContainEqual(expect.objectContaining(looking(expected)))
   })
 
   it('left nothing on record that is not as the schema says, and every type that can be made here', async () => {
