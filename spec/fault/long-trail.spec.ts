@@ -81,7 +81,7 @@ function names(faults: readonly string[], record: number): boolean {
   const isLast = record === places.length
   // Where the start record says another name, that is the node's as far as the log says.
   const said = new RegExp(
-    `\\(${record === 1 ? '[^)]+' : 'node-7'}\\): (?:\\d+: )?(?:record ${record} |record ${record + 1} does not follow record ${record}\\b` +
+    `\\(${record === 1 ? '[^)]*' : 'node-7'}\\): (?:\\d+: )?(?:record ${record} |record ${record + 1} does not follow record ${record}\\b` +
       `${isLast ? `|(?:the|a) checkpoint (?:was signed )?over ${record} records|checkpoint \\d+ is of other records` : ''})`,
   )
   return faults.some((fault) => said.test(fault))
