@@ -114,7 +114,8 @@ export function configWarnings(file: KongFile): string[] {
 
 /** One plugin does not know what another opens; mcp-gateway does. */
 function unnamed(plugins: readonly Plugin[]): string[] {
-  const opened = plugins.filter(({ name }) => name === 'mcp-upstream').map(openedBy)[0]
+  const door = plugins.find(({ name }) => name === 'mcp-upstream')
+  const opened = door && openedBy(door)
   const audit = plugins.find(({ name }) => name === 'mcp-audit')
   return opened === undefined || !audit || audit.config?.upstream_name !== undefined
     ? []

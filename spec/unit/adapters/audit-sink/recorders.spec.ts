@@ -2,8 +2,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Recorders } from '../../../../adapters/audit-sink/recorders.ts'
+import { Trail } from '../../../../adapters/audit-sink/trail.ts'
 import { newId, systemClock } from '../../../../adapters/clock.ts'
 import type { Call } from '../../../../lib/context/call.ts'
 import type { AuditEvent } from '../../../../lib/audit/record.ts'
@@ -79,6 +80,20 @@ describe('what happened apart from calls', () => {
     expect(await recorders.recordRefusal('route-1', call as unknown as Call)).toBe(true)
     const types = (await readAllRecords(directory())).map(({ type }) => type)
     expect(types.slice(-2)).toEqual(['policy', 'refusal'])
+  })
+
+  it('holds up no call while it cannot be written', async () => {
+    register()
+    const append = vi.spyOn(Trail.prototype, 'append').mockReturnValueOnce(new Promise(() => undefined))
+    recorders.note('route-1', policy('a'))
+    const call = {
+      id: newId(),
+      request: { verb: 'POST', path: '/mcp/jira', headers: {} },
+      refusal: { why: 'not_found' },
+    }
+    expect(await recorders.recordRefusal('route-1', call as unknown as Call)).toBe(true)
+    expect(append).toHaveBeenCalledTimes(2)
+    append.mockRestore()
   })
 
   it('is said to be lost where more waits than is kept', async () => {
