@@ -1,5 +1,6 @@
 /** T05: denials leave nothing behind. KMCP_DENIALS=1000000 for the long run; the default keeps `npm test` short. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -60,6 +61,7 @@ describe('the plugin server', () => {
     const audit = { route_id: 'r', directory: join(folder, 'audit'), clear_arguments: [] }
     onTestFinished(async () => {
       child.kill('SIGKILL')
+      await once(child, 'exit')
       await rm(folder, { recursive: true, force: true })
     })
     let refused = 0

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   call,
   eventually,
@@ -63,6 +63,8 @@ describe.skipIf(skipReason)('a route', () => {
 
   it('answers 503 while the trail cannot be written, and 200 when it can again', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'kmcp-blocked-'))
+    // After the gateway is closed: until then its trail is written to.
+    onTestFinished(() => rm(folder, { recursive: true }))
     const inTheWay = join(folder, 'file')
     await writeFile(inTheWay, '')
     gateway = await startGatewayUnderTest(undefined, { env: { KMCP_AUDIT_DIR: join(inTheWay, 'audit') } })
@@ -76,7 +78,6 @@ describe.skipIf(skipReason)('a route', () => {
     expect((await gateway.upstreamStats('everything')).requests).toBe(0)
     await rm(inTheWay)
     expect(await ask()).toBe(200)
-    await rm(folder, { recursive: true })
   })
 
   it('answers while everything is there', async () => {

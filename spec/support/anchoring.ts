@@ -13,6 +13,8 @@ import { type AnchoredVerification, type AnchorOptions, verifyAnchors } from '..
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import type { LockingStore } from './locking-store.ts'
 import { storeKeys } from './locking-store.ts'
+// Its directories go away after what runs in them: the hooks of what is imported first run last.
+import './trails.ts'
 
 process.env.KMCP_SPEC_STORE_SECRET = storeKeys.secret
 process.env.KMCP_SPEC_COLLECTOR_TOKEN = 'collector-token'
@@ -98,10 +100,10 @@ export interface AnchorProcess {
   stderr(): string
 }
 
-const processes: { kill(): unknown }[] = []
+const processes: { kill(): Promise<unknown> }[] = []
 const servers: Server[] = []
 afterEach(async () => {
-  for (const one of processes.splice(0)) one.kill()
+  await Promise.all(processes.splice(0).map((one) => one.kill()))
   for (const server of servers.splice(0)) {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
@@ -113,17 +115,18 @@ export function startAnchorProcess(configFile: string): AnchorProcess {
   const child = spawn(process.execPath, [main, 'audit', 'anchor', '--config', configFile], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  processes.push({ kill: () => child.kill('SIGKILL') })
   const ended = once(child, 'exit') as Promise<[number | null]>
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')))
-  return {
+  const running: AnchorProcess = {
     stderr: () => said,
     async kill(signal) {
       child.kill(signal)
       return (await ended)[0]
     },
   }
+  processes.push({ kill: () => running.kill('SIGKILL') })
+  return running
 }
 
 /** A collector that keeps what it is sent. */
