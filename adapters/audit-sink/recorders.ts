@@ -48,7 +48,7 @@ interface OpenTrail {
 }
 
 /** What a route has to say before its audit plugin has run, or while its trail cannot be written, is kept, as much as this. */
-const maxEarly = 100
+const maxEarly = 1_000
 
 export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
@@ -114,7 +114,7 @@ export class Recorders {
   note(route: string, event: AuditEvent): void {
     // The same again, of a plugin that was only started again, says nothing.
     const said = canonicalJson(event)
-    const about = `${route} ${event.type} ${JSON.stringify(event.use ?? null)}`
+    const about = canonicalJson([route, event.type, event.use ?? event.plugin ?? null])
     if (this.#lastSaid.get(about) === said) return
     this.#lastSaid.set(about, said)
     const config = this.#byRoute.get(route)

@@ -1,8 +1,10 @@
 /** From stages to a Kong plugin: what all seven plugins have in common. */
+import { type SchemaFields, shownSettings } from '../../lib/audit/configuration.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import { type Call, type StageName, stageNames } from '../../lib/context/call.ts'
 import { type Refusal, toWire } from '../../lib/context/refusal.ts'
 import type { Stage, StageEnd } from '../../lib/context/stage.ts'
+import type { JsonObject } from '../../lib/mcp/message.ts'
 import { readRequest } from '../../lib/mcp/read-request.ts'
 import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
 import { beginCall, callKey, resumeCall } from './call-context.ts'
@@ -26,11 +28,12 @@ export interface StageDefinition<C> {
  * @property stages  the stages of this plugin's access phase, in order
  * @property log     completes a call's record in the log phase
  * @property instead answers every request of a route in place of the stages, where the configuration says so
+ * @property toldApart fields that are on record in another way than as a part of the configuration
  */
 export interface PluginDefinition<C> {
   readonly name: string
   readonly priority: number
-  readonly schema: PluginModule['Schema']
+  readonly schema: SchemaFields
   readonly stages: readonly StageDefinition<C>[]
   readonly log?: (
     config: C,
@@ -38,6 +41,7 @@ export interface PluginDefinition<C> {
     route: string,
   ) => (call: Call, serialized: unknown) => void | Promise<void>
   readonly instead?: (config: C, runtime: Runtime) => (() => Promise<Answer>) | undefined
+  readonly toldApart?: readonly string[]
 }
 
 export const version = '0.1.0'
@@ -65,11 +69,15 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
       }
       let stages: Stage[] = []
       let fault: string | undefined
+      const told = { type: 'configuration', plugin: definition.name } as const
       try {
         stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
         this.#complete = definition.log?.(config, runtime, route)
+        const settings = shownSettings(definition.schema, config as JsonObject, new Set(definition.toldApart))
+        runtime.recorders.note(route, { ...told, event: 'in_force', settings })
       } catch (error) {
         fault = error instanceof Error ? error.message : String(error)
+        runtime.recorders.note(route, { ...told, event: 'refused', because: fault })
         runtime.log('error', `${definition.name} on ${route}: configuration refused: ${fault}`)
       }
       this.#run = (kong) => runStages(kong, definition, { stages, fault, runtime, route })

@@ -8,6 +8,7 @@ import { type Verification, verifyTrails } from '../verify-trails.ts'
 import { Access, digestsOf, type PolicyPair } from './access.ts'
 import { chainSection } from './chain.ts'
 import { Completeness } from './completeness.ts'
+import { Configuration } from './configuration.ts'
 import { Intervals } from './intervals.ts'
 import { People } from './people.ts'
 import { PolicyUse } from './policy-use.ts'
@@ -58,10 +59,11 @@ export async function collect(wanted: Wanted): Promise<Collected> {
   const access = new Access()
   const stops = new Stops()
   const policyUse = new PolicyUse()
+  const configuration = new Configuration()
   const intervals = new Intervals(range)
   const seals = new Seals()
   const samples = new Samples(wanted.seed, wanted.sample)
-  const all = [populations, completeness, people, access, stops, policyUse, intervals, seals, samples]
+  const all = [populations, completeness, people, access, stops, policyUse, configuration, intervals, seals, samples]
 
   const places = new Places()
   const options = { ...(nodeKeys ? { nodeKeys } : {}), isPruned }
@@ -94,6 +96,7 @@ export async function collect(wanted: Wanted): Promise<Collected> {
     people.section(),
     access.section(people, policies),
     policyUse.section(digestsOf(policies?.all ?? [])),
+    configuration.section(),
     denials,
     highRisk,
     logins,

@@ -19,7 +19,7 @@ import { type RedactionRules, redact, withoutCredentials } from './redact.ts'
  * - `resolution`: nobody will ever know what became of an admission: the plugin server was gone before it ended
  * - `denial`, `authentication_failure`, `refusal`: the call was stopped, by policy, for its token, or for anything else
  * - `limit`: Kong's rate limiting stopped it
- * - `policy`: a policy came into force on a route, or one was refused
+ * - `policy`: a policy came into force on a route, or one was refused; `configuration`: likewise of a plugin's settings
  * - `start`, `stop`: a plugin server began a log, or ended it in order
  * - `recovery`: the logs before have been read, and their open admissions resolved
  * - `key`: a new key signs checkpoints from here on, certified by the node's
@@ -38,6 +38,7 @@ export const recordTypes = [
   'refusal',
   'limit',
   'policy',
+  'configuration',
   'start',
   'stop',
   'recovery',

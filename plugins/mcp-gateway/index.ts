@@ -1,13 +1,13 @@
 /** All six stages in one event and one configuration: half the round trips, one thing to enable. What Kong loads. */
 import { definePlugin } from '../../adapters/kong/define-plugin.ts'
-import { part } from '../../stages/part.ts'
+import { part, partSchema } from '../../stages/part.ts'
 import { type AuditConfig, auditSchema } from '../../stages/audit/schema.ts'
 import { auditStage, prepareAuditLog } from '../../stages/audit/stage.ts'
 import { type JsonrpcConfig, jsonrpcSchema } from '../../stages/jsonrpc/schema.ts'
 import { jsonrpcStage } from '../../stages/jsonrpc/stage.ts'
 import { type OauthConfig, oauthSchema } from '../../stages/oauth/schema.ts'
 import { oauthStage } from '../../stages/oauth/stage.ts'
-import { type RbacConfig, rbacSchema } from '../../stages/rbac/schema.ts'
+import { policyFieldNames, type RbacConfig, rbacSchema } from '../../stages/rbac/schema.ts'
 import { rbacStage } from '../../stages/rbac/stage.ts'
 import { type ToolsFilterConfig, toolsFilterSchema } from '../../stages/tools-filter/schema.ts'
 import { toolsFilterStage } from '../../stages/tools-filter/stage.ts'
@@ -29,18 +29,16 @@ const auditOf = ({ audit, upstream }: GatewayConfig): AuditConfig => {
   return name === undefined ? audit : { ...audit, upstream_name: name }
 }
 
-const record = (fields: readonly object[]): object => ({ type: 'record', required: true, fields })
-
 export const { Plugin, Name, Version, Priority, Schema } = definePlugin<GatewayConfig>({
   name: 'mcp-gateway',
   priority: 1000,
   schema: [
-    { oauth: record(oauthSchema) },
-    { jsonrpc: record(jsonrpcSchema) },
-    { rbac: record(rbacSchema) },
-    { audit: record(auditSchema) },
-    { tools_filter: record(toolsFilterSchema) },
-    { upstream: record(upstreamSchema) },
+    { oauth: partSchema(oauthSchema) },
+    { jsonrpc: partSchema(jsonrpcSchema) },
+    { rbac: partSchema(rbacSchema) },
+    { audit: partSchema(auditSchema) },
+    { tools_filter: partSchema(toolsFilterSchema) },
+    { upstream: partSchema(upstreamSchema) },
   ],
   stages: [
     part('oauth', oauthStage),
@@ -50,5 +48,6 @@ export const { Plugin, Name, Version, Priority, Schema } = definePlugin<GatewayC
     part('tools_filter', toolsFilterStage),
     part('upstream', upstreamStage),
   ],
+  toldApart: policyFieldNames,
   log: (config, runtime, route) => prepareAuditLog(auditOf(config), runtime, route),
 })

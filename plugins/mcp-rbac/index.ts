@@ -1,6 +1,6 @@
 /** May they? Roles, permissions, tools: what Kong loads. */
 import { definePlugin } from '../../adapters/kong/define-plugin.ts'
-import { rbacSchema } from '../../stages/rbac/schema.ts'
+import { policyFieldNames, rbacSchema } from '../../stages/rbac/schema.ts'
 import { rbacStage } from '../../stages/rbac/stage.ts'
 
 export const { Plugin, Name, Version, Priority, Schema } = definePlugin({
@@ -8,4 +8,5 @@ export const { Plugin, Name, Version, Priority, Schema } = definePlugin({
   priority: 900,
   schema: rbacSchema,
   stages: [rbacStage],
+  toldApart: policyFieldNames,
 })

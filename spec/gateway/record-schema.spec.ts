@@ -36,6 +36,7 @@ const madeHere = [
   'key',
   'issuer_keys',
   'policy',
+  'configuration',
 ] as const
 const madeElsewhere = ['resolution', 'recovery', 'stop', 'heartbeat', 'fault', 'peer_head'] as const
 

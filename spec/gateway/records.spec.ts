@@ -9,7 +9,7 @@ import { auditTable, rowsOf } from '../../cli/audit-show.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { Json } from '../../lib/mcp/message.ts'
-import { type AuditRecord, committed, readRecords, trailText } from '../support/audit-trail.ts'
+import { type AuditRecord, committed, readAllRecords, readRecords, trailText } from '../support/audit-trail.ts'
 import { FixtureIssuer } from '../support/fixture-issuer.ts'
 import {
   call,
@@ -315,6 +315,28 @@ describe.skipIf(skipReason)('records', () => {
     const { records } = await leaves(2, () => gateway.send('jira', { as: 'bob', json: allowed.jira }))
     upstream.instead = undefined
     expect(records[1]).toMatchObject({ type: 'outcome', http_status: 500, upstream_status: '500' })
+  })
+
+  it('tell of every plugin’s settings, and of secrets that there are some', async () => {
+    const all = (await readAllRecords(gateway.auditDir)).filter(({ type }) => type === 'configuration')
+    const of = (route: string, plugin: string): object | undefined => {
+      const found = all.filter((record) => record.route === route && record.plugin === plugin)
+      expect(found, plugin).toHaveLength(1)
+      return found[0]?.settings as object
+    }
+    expect(all.map(({ route, plugin }) => `${route} ${plugin as string}`).sort()).toEqual([
+      'everything mcp-gateway',
+      ...['audit', 'jsonrpc', 'oauth', 'rbac', 'tools-filter', 'upstream'].map((name) => `jira mcp-${name}`),
+    ])
+    expect(of('jira', 'mcp-audit')).toMatchObject({ clear_arguments: ['key', 'project', 'status'], durability: 'os' })
+    expect(of('jira', 'mcp-oauth')).toMatchObject({ bind_sessions: true, issuers: expect.arrayContaining([]) })
+    expect(of('jira', 'mcp-upstream')).toMatchObject({ upstream: 'jira-mcp', signing_key: '[secret]' })
+    // Another record tells of the policy.
+    expect(of('jira', 'mcp-rbac')).not.toHaveProperty('roles')
+    expect(of('everything', 'mcp-gateway')).toMatchObject({
+      audit: { clear_arguments: ['a', 'b'] },
+      upstream: { upstream: 'everything-mcp', signing_key: '[secret]' },
+    })
   })
 
   it('T30 keep secrets out, and arguments behind masks but for those named clear', async () => {

@@ -30,6 +30,7 @@ const ownRecords = new Set([
   'heartbeat',
   'recovery',
   'policy',
+  'configuration',
   'fault',
   'peer_head',
 ])

@@ -106,6 +106,9 @@ const policyFields = [
   { labels: { type: 'map', required: true, default: {}, keys: text, values: names } },
 ]
 
+/** The policies': records of what came into force tell of them, by their digests. */
+export const policyFieldNames = [...policyFields.flatMap((field) => Object.keys(field)), 'shadow']
+
 export const rbacSchema = [
   ...policyFields,
   // The policy in a file of its own (YAML or JSON, the same four members) in place of the above: read again when it changes.

@@ -73,7 +73,7 @@ const asOneType = (name: string, value: Json | undefined): Json | undefined =>
       : JSON.stringify(value)
     : value
 
-const manyShaped: ReadonlySet<string> = new Set(['arguments', 'detail', 'body_watched'])
+const manyShaped: ReadonlySet<string> = new Set(['arguments', 'detail', 'body_watched', 'settings'])
 
 function categories(ending: Ending, type: string): JsonObject {
   switch (ending) {
@@ -90,7 +90,7 @@ function categories(ending: Ending, type: string): JsonObject {
     case 'unauthenticated':
       return { category: ['authentication'], type: ['start', 'denied'] }
     case 'none':
-      return type === 'policy' || type === 'key' || type === 'issuer_keys'
+      return type === 'policy' || type === 'configuration' || type === 'key' || type === 'issuer_keys'
         ? { category: ['configuration'], type: ['change'] }
         : { category: ['process'], type: [type === 'start' ? 'start' : type === 'stop' ? 'end' : 'info'] }
   }

@@ -40,6 +40,7 @@ export function judgeRecord(record: ReadRecord): Judgement {
     case 'fault':
       return { ending: 'none', severity: 'high' }
     case 'policy':
+    case 'configuration':
     case 'key':
     case 'issuer_keys':
       return { ending: 'none', severity: 'low' }

@@ -722,6 +722,69 @@ describe('exceptions', () => {
     expect(await csv('policies.csv')).toMatchObject([{ author: '', source: '' }])
   })
 
+  it('show settings at both ends of the period, and what changed between', async () => {
+    const configuration = (plugin: string, settings: object): AuditEvent => ({
+      type: 'configuration',
+      ...{ route: 'jira', event: 'in_force', plugin, settings: settings as never },
+    })
+    const other = await trailFolder()
+    const oauth = (more: object): AuditEvent =>
+      configuration('mcp-oauth', {
+        bind_sessions: true,
+        issuers: [{ issuer: 'https://idp.example', audiences: ['a', 'b'] }],
+        ...more,
+      })
+    await daysOfTrail(trail, '2026-09-30', [
+      [oauth({ bind_sessions: false }), oauth({}), configuration('mcp-rbac', { directory: {} })],
+      [oauth({}), admission(bob, 'get_issue')],
+      // Nobody changed anything; a plugin server began anew.
+      [oauth({}), admission(bob, 'get_issue')],
+      [
+        oauth({ bind_sessions: false, issuers: [{ issuer: 'https://other.example', audiences: ['a', 'b'] }] }),
+        configuration('mcp-audit', { node: 'node-1', clear_arguments: [] }),
+        { type: 'configuration', route: 'jira', event: 'refused', plugin: 'mcp-rbac', because: 'no such permission' },
+      ],
+    ])
+    await daysOfTrail(
+      other,
+      '2026-10-03',
+      [[configuration('mcp-audit', { node: 'node-2', clear_arguments: ['key'] }), admission(bob, 'get_issue')]],
+      'node-2',
+    )
+    await evidence('--dir', other, '--key', join(other, 'node.vkey'))
+    expect(await csv('configuration-changes.csv')).toMatchObject([
+      {
+        time: '2026-10-03 08:00:20Z',
+        node: 'node-1',
+        route: 'jira',
+        setting: 'bind_sessions',
+        before: 'true',
+        after: 'false',
+      },
+      { setting: 'issuers.0.issuer', before: 'https://idp.example', after: 'https://other.example' },
+      { plugin: 'mcp-rbac', setting: '', after: 'refused: no such permission' },
+    ])
+    const rows = await csv('configuration.csv')
+    expect(
+      rows.map(({ plugin, setting, at_start, at_end, nodes }) => [plugin, setting, at_start, at_end, nodes]),
+    ).toEqual([
+      ['mcp-audit', 'clear_arguments', '(not known)', '["key"]', 'node-2'],
+      ['mcp-audit', 'clear_arguments', '(not known)', '[]', 'node-1'],
+      ['mcp-audit', 'node', '(not known)', 'node-1', 'node-1'],
+      ['mcp-audit', 'node', '(not known)', 'node-2', 'node-2'],
+      ['mcp-oauth', 'bind_sessions', 'true', 'false', 'node-1'],
+      ['mcp-oauth', 'issuers.0.audiences', '["a","b"]', '["a","b"]', 'node-1'],
+      ['mcp-oauth', 'issuers.0.issuer', 'https://idp.example', 'https://other.example', 'node-1'],
+      ['mcp-rbac', 'directory', '{}', '{}', 'node-1'],
+    ])
+    const { observations } = await manifest()
+    expect(observations).toContain('2 changes of a setting of the gateway.')
+    expect(observations).toContain('1 time a node refused its settings for a route.')
+    expect(observations).toContain(
+      'Nodes differ in settings at the end of the period: mcp-audit clear_arguments on jira.',
+    )
+  })
+
   it('tell of a log that somebody outside has seen and that is gone', async () => {
     await daysOfTrail(trail, '2026-10-03', [someCalls(), someCalls()])
     const names = (await readdir(trail)).sort()

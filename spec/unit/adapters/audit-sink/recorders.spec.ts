@@ -99,10 +99,10 @@ describe('what happened apart from calls', () => {
   it('is said to be lost where more waits than is kept', async () => {
     await writeFile(directory(), '')
     register()
-    for (let n = 0; n < 101; n++)
+    for (let n = 0; n < 1_001; n++)
       recorders.noteAll({ type: 'issuer_keys', issuer: `https://idp-${n}.example`, keys: [] })
     await eventually(
-      () => Promise.resolve(logged.filter((line) => line.includes('was not recorded: 100 records wait'))),
+      () => Promise.resolve(logged.filter((line) => line.includes('was not recorded: 1000 records wait'))),
       (lines) => lines.length === 1,
     )
   })

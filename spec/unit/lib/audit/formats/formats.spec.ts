@@ -322,7 +322,7 @@ describe('ECS', () => {
     const kmcpOf = (members: object): any => toEcs(record({ type: 'outcome', ...members })).kmcp
     const cut = { cut: true, bytes: 70_000, sha256: 'ab' }
     const shapes = [{ a: 1 }, { a: { b: [] } }, { '': 1, '.': 2 }, [], cut]
-    for (const name of ['arguments', 'detail'])
+    for (const name of ['arguments', 'detail', 'settings'])
       for (const value of shapes) expect(kmcpOf({ [name]: value })[name]).toBe(JSON.stringify(value))
     expect([true, false, 'cut'].map((value) => kmcpOf({ body_watched: value }).body_watched)).toEqual([
       'true',

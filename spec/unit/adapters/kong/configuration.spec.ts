@@ -1,0 +1,40 @@
+/** What a plugin puts on record of its own settings, by making it as the plugin server does. */
+import { describe, expect, it } from 'vitest'
+import { Plugin } from '../../../../plugins/mcp-audit/index.ts'
+import { readAllRecords } from '../../../support/audit-trail.ts'
+import { eventually } from '../../../support/eventually.ts'
+import { schemaFaults } from '../../../support/record-schema.ts'
+import { trailFolder } from '../../../support/trails.ts'
+
+describe('a plugin of a route', () => {
+  it('tells of its settings when they are others than before, or refused', async () => {
+    const directory = await trailFolder()
+    const config = { route_id: 'one', directory, node: 'node-1', durability: 'os', clear_arguments: ['key'] }
+    const make = (change: object): unknown =>
+      new Plugin({ ...config, ...change, hashed_arguments: [], second_directory: null })
+    make({})
+    make({})
+    make({ clear_arguments: ['key', 'customer'], hmac_key: 'canary'.repeat(8) })
+    make({ hashed_arguments: ['name'], node: 'a b' })
+    make({})
+    const records = await eventually(
+      async () => (await readAllRecords(directory)).filter(({ type }) => type === 'configuration'),
+      (all) => all.length >= 4,
+    )
+    const about = { route: 'route one', plugin: 'mcp-audit' }
+    const settings = { directory, node: 'node-1', durability: 'os', clear_arguments: ['key'], hashed_arguments: [] }
+    expect(records).toMatchObject([
+      { ...about, event: 'in_force', settings },
+      {
+        ...about,
+        event: 'in_force',
+        settings: { ...settings, clear_arguments: ['key', 'customer'], hmac_key: '[secret]' },
+      },
+      { ...about, event: 'refused', because: expect.stringContaining('`node` may have no white space') },
+      { ...about, event: 'in_force', settings },
+    ])
+    expect(records).toHaveLength(4)
+    for (const record of records) expect(schemaFaults(record as never)).toEqual([])
+    expect(JSON.stringify(records)).not.toContain('canary')
+  })
+})
