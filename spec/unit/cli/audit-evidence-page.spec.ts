@@ -140,7 +140,7 @@ describe.skipIf(noBrowserReason)('the page of evidence', () => {
     expect(await page.locator('table:has(thead th[scope=col]):has(tbody td)').count()).toBe(tables)
     // Each section says what it shows and what it does not, and which criteria it serves.
     const sections = await page.locator('main section:has(.criteria li)').count()
-    expect(sections).toBe(14)
+    expect(sections).toBe(15)
     expect(await page.getByRole('heading', { name: 'Does not show', exact: true }).count()).toBe(sections)
     const links = await page
       .locator('a[href^="#"]')
