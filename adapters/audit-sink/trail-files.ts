@@ -139,9 +139,20 @@ function* wholeLines(
   return { end, torn: undefined }
 }
 
-/** @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end */
+/**
+ * @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end; and for a file that was there
+ *   when its directory was listed
+ */
 function openFile(path: string): number {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  let descriptor: number
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new Error(`${path} is not there any more: it was moved away while it was to be read, try again`, {
+      cause: error,
+    })
+  }
   if (fstatSync(descriptor).isFile()) return descriptor
   closeSync(descriptor)
   throw new Error(`${path} is no regular file`)
