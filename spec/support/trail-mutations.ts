@@ -503,6 +503,14 @@ export const mutations: Readonly<Record<string, Mutation>> = {
       checkpoints: log.checkpoints.filter((line) => sizeOf(line) <= at),
     })
   },
+  'a record after the last checkpoint that says the directory was put back': ({ files, logs }) => {
+    const log = logs.at(-1) as Log
+    const lines = linesIn(log)
+    const at = lines.length - 1
+    const told = lineOf({ ...recordOf(lines[at] as string), type: 'fault', what: 'rollback', because: 'it was' })
+    const checkpoints = log.checkpoints.filter((line) => sizeOf(line) <= at)
+    return withLog(files, { ...withLines(log, lines.with(at, told)), checkpoints })
+  },
   'a file emptied': (trail, random) => {
     const name = random.pick(trailNames(trail))
     return bytes(trail.files, name, () => Buffer.alloc(0))

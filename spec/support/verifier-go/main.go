@@ -312,6 +312,10 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 		l.open[call] = true
 	case "outcome", "list", "refusal":
 		delete(l.open, call)
+	case "fault":
+		if record["what"] == "rollback" {
+			l.fault("16: record %d: the directory was put back to an earlier state", at)
+		}
 	case "key":
 		if err := l.keyRecord(record, at); err != nil {
 			l.fault("8: record %d: %v", at, err)
