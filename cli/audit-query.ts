@@ -83,7 +83,7 @@ export function rangeOf({ from, to }: { readonly from?: string | undefined; read
 }
 
 export function isWithin(record: AuditLine, { fromMs, toMs }: Range): boolean {
-  const ms = Date.parse(String(record.time))
+  const ms = typeof record.time === 'string' ? Date.parse(record.time) : Number.NaN
   return ms >= fromMs && ms < toMs
 }
 

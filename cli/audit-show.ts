@@ -1,5 +1,6 @@
 /** `kmcp audit show`: the trail as a table. */
 import { parseArgs } from 'node:util'
+import { isRecord } from '../lib/is-record.ts'
 import { auditDirectories, mergedRecords, recordsOf } from './audit-files.ts'
 import { type Command, UsageError } from './command.ts'
 import { printable } from './print-rows.ts'
@@ -94,21 +95,20 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
     .filter(({ type }) => callTypes.has(type))
     .map((record) => {
       const outcome = outcomes.get(record.call)
-      const decision = record.decision as { rule?: string } | undefined
       // A machine by itself stands in the same column: nobody else did it.
-      const person = (record.person ?? record.workload) as { name?: string | null; subject?: string } | undefined
-      const withheld = outcome?.withheld as readonly string[] | undefined
+      const person = record.person ?? record.workload
+      const withheld = outcome?.withheld
       return {
         id: text(record.call),
         time: text(record.time).slice(11, 23),
         node: text(record.node),
-        person: person ? (person.name ?? text(person.subject)) : '-',
+        person: isRecord(person) ? text(person.name ?? person.subject) : '-',
         agent: text(record.agent ?? '-'),
         route: text(record.route),
         what: text(record.method ?? record.message ?? `${text(record.verb)} ${text(record.path)}`) + detail(record),
         verdict:
           record.type === 'admission'
-            ? `allowed by ${decision?.rule ?? '?'}`
+            ? `allowed by ${text(isRecord(record.decision) ? record.decision.rule : undefined) || '?'}`
             : `${text(record.type)}: ${text(record.reason)}`,
         status: outcome?.type === 'resolution' ? 'unknown' : text(outcome?.http_status ?? ''),
         answer: outcome ? answerOf(outcome) : '',
@@ -118,7 +118,7 @@ export function rowsOf(records: readonly AuditLine[]): AuditRow[] {
             ? record.arguments === undefined
               ? ''
               : JSON.stringify(record.arguments)
-            : `${text(outcome?.returned)} shown, ${withheld.length} withheld`,
+            : `${text(outcome?.returned)} shown, ${text(outcome?.withheld_count ?? (Array.isArray(withheld) ? withheld.length : '?'))} withheld`,
       }
     })
 }

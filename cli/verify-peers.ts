@@ -121,7 +121,8 @@ class SignedHeads {
     if (typeof epoch === 'string') return undefined
     const opened = openNote(note, epoch.signs)
     const head = opened.ok ? readCheckpoint(opened.text) : undefined
-    return head?.origin === epoch.before.origin ? head : undefined
+    // A key that was stolen says nothing of what came before it took over.
+    return head?.origin === epoch.before.origin && head.size > epoch.before.size ? head : undefined
   }
 
   /** Has one of these signed it, under whatever name? */

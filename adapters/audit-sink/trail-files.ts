@@ -62,12 +62,16 @@ export type TrailRead = { readonly line: string; readonly end: number } | { read
 const chunkBytes = 256 * 1024
 /** No line of ours is as long; what has no line feed by then is read as a line of its own, and is no record. */
 const maxReadLine = 1024 * 1024
+/** As much as a whole segment has: a file with more of it is read no further. One of terabytes of nothing costs whoever makes it nothing. */
+const maxOverlongBytes = 64 * 1024 * 1024
 
 /**
  * The lines of a file one by one.
  *
  * A line that is no UTF-8 has one U+FFFD more at its end, so that it is no record: a record may have U+FFFD in it, and must
  * not look the same when bytes that are none stand in its place.
+ *
+ * Ends early in a file that has more than 64 MiB of what is too long to be lines; what it has read by then are no records.
  *
  * @param begin byte at which a line begins
  */
@@ -77,6 +81,7 @@ export function* readLines(directory: string, file: string, begin = 0): Generato
     let rest: Buffer = Buffer.alloc(0)
     // Where `rest` begins.
     let at = begin
+    let overlongBytes = 0
     for (;;) {
       const chunk = Buffer.allocUnsafe(chunkBytes)
       const length = readSync(descriptor, chunk, 0, chunkBytes, at + rest.length)
@@ -92,7 +97,9 @@ export function* readLines(directory: string, file: string, begin = 0): Generato
       if (rest.length > maxReadLine) {
         at += rest.length
         yield { line: textOf(rest), end: at }
+        overlongBytes += rest.length
         rest = Buffer.alloc(0)
+        if (overlongBytes > maxOverlongBytes) return
       }
     }
     if (rest.length > 0) yield { torn: rest }
@@ -139,9 +146,20 @@ function* wholeLines(
   return { end, torn: undefined }
 }
 
-/** @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end */
+/**
+ * @throws Error for a pipe, device or directory: a reader of those may wait, or read, without end; and for a file that was there
+ *   when its directory was listed
+ */
 function openFile(path: string): number {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  let descriptor: number
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    throw new Error(`${path} is not there any more: it was moved away while it was to be read, try again`, {
+      cause: error,
+    })
+  }
   if (fstatSync(descriptor).isFile()) return descriptor
   closeSync(descriptor)
   throw new Error(`${path} is no regular file`)

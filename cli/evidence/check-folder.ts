@@ -86,7 +86,7 @@ function checkNote(
   limits: string[],
 ): string | undefined {
   const period = isRecord(manifest.period) ? manifest.period : {}
-  const text = noteText(bytes, String(period.from), String(period.to))
+  const text = noteText(bytes, said(period.from), said(period.to))
   let note: string
   try {
     note = readRegular(join(folder, noteFile)).toString('utf8')
@@ -130,7 +130,7 @@ function checkFiles(folder: string, manifest: Manifest, faults: string[]): Map<s
   for (const listed of Array.isArray(manifest.files) ? (manifest.files as unknown[]) : []) {
     const { file, sha256: digest } = isRecord(listed) ? listed : {}
     if (typeof file !== 'string' || !isName(file) || contents.has(file)) {
-      faults.push(`the manifest lists \`${String(file).slice(0, 120)}\`, which is no name of a file of its own`)
+      faults.push(`the manifest lists \`${said(file).slice(0, 120)}\`, which is no name of a file of its own`)
       continue
     }
     if (!present.has(file)) {
@@ -175,7 +175,7 @@ function checkSamples(
     const { file, node, boot, seq } = entry
     const data = typeof file === 'string' ? contents.get(file) : undefined
     if (typeof file !== 'string' || !data) {
-      faults.push(`the manifest names a sample \`${String(file).slice(0, 120)}\` that is not there`)
+      faults.push(`the manifest names a sample \`${said(file).slice(0, 120)}\` that is not there`)
       continue
     }
     told.add(file)

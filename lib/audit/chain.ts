@@ -19,6 +19,9 @@ export interface ChainHead {
   readonly prev: string
 }
 
+/** How deep a record's objects and lists nest; arguments are read to 512 (lib/mcp/json-reader.ts). */
+const maxNesting = 1_000
+
 /** The head of a trail without lines. */
 export const genesis: ChainHead = { seq: 1, prev: '0'.repeat(64) }
 
@@ -111,8 +114,8 @@ export function step(
   const record = isTooLong ? undefined : readRecord(line)
   if (!record) return { next: { seq: head.seq + 1, prev }, leaf, faults: ['is no record'], record }
   const faults: string[] = []
-  if (record.v !== recordVersion) faults.push(`is of version ${JSON.stringify(record.v)}, not ${recordVersion}`)
-  if (record.seq !== head.seq) faults.push(`has number ${JSON.stringify(record.seq)}, expected ${head.seq}`)
+  if (record.v !== recordVersion) faults.push(`is of version ${shown(record.v)}, not ${recordVersion}`)
+  if (record.seq !== head.seq) faults.push(`has number ${shown(record.seq)}, expected ${head.seq}`)
   if (record.prev !== head.prev) faults.push(`does not follow record ${head.seq - 1}: ${broken}`)
   // Two spellings of one record would let it be changed without being another: also catches a key that is there twice.
   if (!isCanonical(record, line)) faults.push('is not in canonical form')
@@ -120,21 +123,37 @@ export function step(
   return { next: { seq: seq + 1, prev }, leaf, faults, record }
 }
 
-/** A line that somebody made to nest deeper than the stack is not canonical either. */
+/** What JSON.parse lets through and nothing writes is not canonical either: no number (1e400), no UTF-8 (a lone surrogate). */
 function isCanonical(record: JsonObject, line: string): boolean {
   try {
-    return canonicalJson(record) === line
+    // JSON.stringify escapes a lone surrogate, and nothing else from U+D800 up; behind a backslash it is text.
+    return canonicalJson(record) === line && !(line.includes('\\ud') && hasLoneSurrogate(line))
   } catch {
     return false
   }
 }
 
-/** The record in a line; undefined where it is none. */
+const hasLoneSurrogate = (line: string): boolean => /(?<!\\)(?:\\\\)*\\ud[89a-f]/.test(line)
+
+/** A member that should be a number: whatever it is, no more of it than tells. */
+const shown = (value: Json | undefined): string =>
+  value === undefined ? 'undefined' : JSON.stringify(value).slice(0, 100)
+
+/** The record in a line; undefined where it is none. What nests deeper than the stack of whoever reads it is none. */
 export function readRecord(line: string): JsonObject | undefined {
   try {
     const record: unknown = JSON.parse(line)
-    return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as JsonObject) : undefined
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) return undefined
+    // Each level takes two characters: most lines need not be gone through.
+    return line.length <= 2 * maxNesting || nestsWithin(record as JsonObject, maxNesting)
+      ? (record as JsonObject)
+      : undefined
   } catch {
     return undefined
   }
 }
+
+const nestsWithin = (value: Json, levels: number): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every((inner: Json) => nestsWithin(inner, levels - 1)))

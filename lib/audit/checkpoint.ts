@@ -1,4 +1,5 @@
 /** What a checkpoint says, c2sp.org/tlog-checkpoint: how long a log is, and the root of its tree. */
+import { isKeyName } from './signed-note.ts'
 
 /** @property size leaves. @property root RFC 6962 root of the tree at that size, 32 bytes */
 export interface Checkpoint {
@@ -10,7 +11,10 @@ export interface Checkpoint {
 /** A log's name: one for each start of a plugin server on a node. */
 export const originOf = (node: string, boot: string): string => `${nodeKeyName(node)}/${boot}`
 
-/** What a node's own key is called. @param node without white space and plus */
+/** Can a node be called so? No character of it is one that records spell out (lib/audit/chain.ts): its keys would have another name. */
+export const isNodeName = (node: string): boolean => isKeyName(node) && !/[/\p{C}]/u.test(node)
+
+/** What a node's own key is called. @param node as `isNodeName` has it */
 export const nodeKeyName = (node: string): string => `kong-mcp-suite/${node}`
 
 export const checkpointText = ({ origin, size, root }: Checkpoint): string =>

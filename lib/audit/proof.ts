@@ -1,5 +1,5 @@
 /** Proofs that one record is in a log, c2sp.org/tlog-proof: a text that is checked without the log. */
-import { readCheckpoint } from './checkpoint.ts'
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts'
 import { readCertificate } from './epoch.ts'
 import { inclusionProof, isIncluded, leafHash } from './merkle.ts'
 import { type NoteKey, openNote, readVerifierKey } from './signed-note.ts'
@@ -69,11 +69,19 @@ export function checkProof(proof: string, nodeKeys: readonly NoteKey[]): Checked
   const checkpoint = readCheckpoint(opened.text)
   if (!checkpoint || checkpoint.origin !== epoch.before.origin) return no('its checkpoint is of another log')
   const index = Number(indexText)
+  if (index < epoch.before.size && !isTakenOver(leafHash(record), epoch.before))
+    return no('the key that signed the checkpoint took over after this record: it has no say in what came before')
   const siblings = path.map((hash) => Buffer.from(hash, 'base64'))
   if (!isIncluded(leafHash(record), index, checkpoint.size, siblings, checkpoint.root))
     return no('the record is not in the tree the checkpoint was signed over')
   return { ok: true, line: record, index, origin: checkpoint.origin, size: checkpoint.size }
 }
+
+/**
+ * A key signs what came after it took over, and the first also the start record, which its certificate names by itself.
+ * Whatever else is older, the key before has signed: whoever steals a key cannot prove with it what was never there.
+ */
+const isTakenOver = (leaf: Buffer, { size, root }: Checkpoint): boolean => size === 1 && root.equals(leaf)
 
 const extraText = (record: string, certificate: string): string =>
   Buffer.from(JSON.stringify({ record, certificate })).toString('base64')

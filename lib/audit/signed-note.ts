@@ -23,7 +23,7 @@ const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex')
 const maxSignatures = 100
 
 /** Key names: not empty, no white space, no plus. */
-export const isKeyName = (name: string): boolean => /^[^\s+\p{Z}\p{Cc}]+$/u.test(name)
+export const isKeyName = (name: string): boolean => /^[^+\p{White_Space}\p{Cc}]+$/u.test(name)
 
 const rawOf = (key: KeyObject): Buffer =>
   (createPublicKeyOf(key).export({ format: 'der', type: 'spki' }) as Buffer).subarray(spkiPrefix.length)
@@ -82,7 +82,7 @@ export function openNote(note: string, keys: readonly NoteKey[]): OpenedNote {
   if (signatures.length > maxSignatures) return { ok: false, because: `it has more than ${maxSignatures} signatures` }
   const by = new Set<NoteKey>()
   for (const line of signatures) {
-    const match = /^— (\S+) ([A-Za-z0-9+/]+={0,2})$/u.exec(line)
+    const match = /^— ([^ ]+) ([A-Za-z0-9+/]+={0,2})$/u.exec(line)
     const [, name = '', encoded = ''] = match ?? []
     const bytes = Buffer.from(encoded, 'base64')
     if (!match || !isKeyName(name) || bytes.length < 5 || bytes.toString('base64') !== encoded)

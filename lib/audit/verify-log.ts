@@ -53,6 +53,8 @@ const maxUnsealedMs = 10_000
 /** A heartbeat comes after a minute; half as long again for a machine that is busy. */
 const maxSilenceMs = 90_000
 export const maxStepMs = 2_000
+/** Years have four digits: others have a sign before them, which not everybody reads. */
+const timeLength = '2026-11-25T12:00:00.000Z'.length
 const maxFaults = 1_000
 
 export class LogVerifier {
@@ -252,7 +254,12 @@ export class LogVerifier {
     const wallMs = Date.parse(time)
     const monoMs = typeof record.mono_ms === 'number' ? record.mono_ms : Number.NaN
     // In the one spelling: `2030` is a time to some readers, and none to others.
-    if (Number.isNaN(wallMs) || new Date(wallMs).toISOString() !== time || Number.isNaN(monoMs)) {
+    if (
+      Number.isNaN(wallMs) ||
+      time.length !== timeLength ||
+      new Date(wallMs).toISOString() !== time ||
+      Number.isNaN(monoMs)
+    ) {
       this.#fault(`record ${at} has no time`)
       return
     }
@@ -329,8 +336,12 @@ function keyOf({ previous, boot }: JsonObject): string {
   return `${String(ordinal + 1).padStart(8, '0')}-${textOf(boot).slice(0, 8)}`
 }
 
+/** A checkpoint's line has some hundred bytes; in so many nothing nests deeper than every parser of JSON goes. */
+const maxNoteLine = 16 * 1024
+
 /** The signed note in a line of a checkpoint file. */
 export function noteOf(line: string): string | undefined {
+  if (Buffer.byteLength(line) > maxNoteLine) return undefined
   try {
     const { note } = JSON.parse(line) as { readonly note?: unknown }
     return typeof note === 'string' ? note : undefined

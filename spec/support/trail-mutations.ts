@@ -150,6 +150,13 @@ function halvesOf(checkpoint: string): [text: string, signatures: string] {
   return [note.slice(0, end), note.slice(end)]
 }
 
+/** So many lists in one another, as a text: no writer of JSON goes that deep. */
+const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
+const nested = (levels: number): string => `nested ${levels}`
+/** A record's line, with what `nested` stands for. */
+const spelled = (record: Member): string =>
+  lineOf(record).replace(/"nested (\d+)"/, (_all, levels) => deep(Number(levels)))
+
 /** A checkpoint file with other lines. */
 const onCheckpoints =
   (change: (log: Log, random: Random) => readonly string[] | undefined): Mutation =>
@@ -466,6 +473,44 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     const name = `checkpoints-${random.pick(trail.logs).key}.jsonl`
     return bytes(trail.files, name, (data) => Buffer.concat([data.subarray(0, 1), Buffer.alloc(1_400_000, ' '), data.subarray(1)])) // prettier-ignore
   },
+  'two checkpoints on a line that is longer than what is read at once': (trail, random) => {
+    const name = `checkpoints-${random.pick(trail.logs).key}.jsonl`
+    return bytes(trail.files, name, (data) => {
+      const end = data.indexOf(0x0a)
+      return splice(data, end, 1, Buffer.alloc(5 * 256 * 1024 - end, ' '))
+    })
+  },
+  'more signatures than anybody counts below a checkpoint': onCheckpoints(({ checkpoints }, random) => {
+    const at = random.below(checkpoints.length)
+    const [text, signatures] = halvesOf(checkpoints[at] as string)
+    const note = text + signatures + '— somebody AAAAAAA=\n'.repeat(100)
+    return checkpoints.with(at, withNote(checkpoints[at] as string, note))
+  }),
+  'what not everybody reads alike, in a record after the last checkpoint': ({ files, logs }, random) => {
+    const log = logs.at(-1) as Log
+    const lines = linesIn(log)
+    const at = lines.length - 1
+    const odd = [
+      { forged: 'a\ud800' },
+      { '\udc00': 1 },
+      { forged: nested(1_000) },
+      { seq: nested(20_000) },
+      { time: '+012026-11-25T12:00:00.000Z' },
+    ]
+    const forged = lines.with(at, spelled({ ...recordOf(lines[at] as string), ...(random.pick(odd) as Member) }))
+    return withLog(files, {
+      ...withLines(log, forged),
+      checkpoints: log.checkpoints.filter((line) => sizeOf(line) <= at),
+    })
+  },
+  'a record after the last checkpoint that says the directory was put back': ({ files, logs }) => {
+    const log = logs.at(-1) as Log
+    const lines = linesIn(log)
+    const at = lines.length - 1
+    const told = lineOf({ ...recordOf(lines[at] as string), type: 'fault', what: 'rollback', because: 'it was' })
+    const checkpoints = log.checkpoints.filter((line) => sizeOf(line) <= at)
+    return withLog(files, { ...withLines(log, lines.with(at, told)), checkpoints })
+  },
   'a file emptied': (trail, random) => {
     const name = random.pick(trailNames(trail))
     return bytes(trail.files, name, () => Buffer.alloc(0))
@@ -536,6 +581,13 @@ export const unclaimed: Readonly<Record<string, Mutation>> = {
       at,
       JSON.stringify({ time: 'never', note: noteOf(checkpoints[at] as string) }, null, 1).replaceAll('\n', ''),
     )
+  }),
+  'signatures of unknown keys below a checkpoint': onCheckpoints(({ checkpoints }, random) => {
+    const at = random.below(checkpoints.length)
+    const [text, signatures] = halvesOf(checkpoints[at] as string)
+    const name = random.pick(['somebody', 'x\ufeff', '\u200b', 'kong-mcp-suite/node-1'])
+    const note = text + signatures + `— ${name} AAAAAAA=\n`.repeat(1 + random.below(99))
+    return checkpoints.with(at, withNote(checkpoints[at] as string, note))
   }),
   'the last segment joined to the one before it': (trail, random) => {
     const { key, segments } = random.pick(trail.logs)

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Recorder } from '../../adapters/audit-sink/recorders.ts'
 import type { StageDefinition } from '../../adapters/kong/define-plugin.ts'
 import type { Runtime } from '../../adapters/runtime.ts'
-import { isKeyName } from '../../lib/audit/signed-note.ts'
+import { isNodeName } from '../../lib/audit/checkpoint.ts'
 import type { Call } from '../../lib/context/call.ts'
 import type { Stage } from '../../lib/context/stage.ts'
 import type { AuditConfig } from './schema.ts'
@@ -47,8 +47,10 @@ function recorderOf(config: AuditConfig, runtime: Runtime, route: string): Recor
   if (secondDirectory !== undefined && resolve(secondDirectory) === resolve(directory))
     throw new Error('`second_directory` is `directory`: name a directory on another disk')
   const node = config.node ?? hostname()
-  if (!isKeyName(node) || node.includes('/'))
-    throw new Error(`\`node\` may have no white space, no plus and no slash: ${JSON.stringify(node)}`)
+  if (!isNodeName(node))
+    throw new Error(
+      `\`node\` may have no white space, no plus, no slash and nothing invisible: ${JSON.stringify(node)}`,
+    )
   return runtime.recorders.register(route, {
     directory,
     ...(secondDirectory === undefined ? {} : { secondDirectory }),

@@ -221,6 +221,10 @@ func (l *trailLog) read(directory string, segments []string) error {
 // More without a line feed was written by nobody who writes trails.
 const maxTorn = 1024 * 1024
 
+const maxCheckpointLine = 16 * 1024
+const maxSignatures = 100
+const maxNesting = 1_000
+
 // Not a pipe or a device: those may be read without end.
 func readRegular(path string) ([]byte, error) {
 	if status, err := os.Stat(path); err != nil {
@@ -308,6 +312,10 @@ func (l *trailLog) content(record map[string]any, at int, prev string) {
 		l.open[call] = true
 	case "outcome", "list", "refusal":
 		delete(l.open, call)
+	case "fault":
+		if record["what"] == "rollback" {
+			l.fault("16: record %d: the directory was put back to an earlier state", at)
+		}
 	case "key":
 		if err := l.keyRecord(record, at); err != nil {
 			l.fault("8: record %d: %v", at, err)
@@ -414,10 +422,13 @@ func (l *trailLog) readCheckpoints(path string) error {
 	if err != nil {
 		return err
 	}
-	lines, _ := split(data)
+	lines, torn := split(data)
 	l.checkpoints = len(lines)
+	if len(torn) > maxTorn {
+		l.fault("10: the checkpoints end in %d bytes without a line feed", len(torn))
+	}
 	for at, line := range lines {
-		if len(line) > maxTorn {
+		if len(line) > maxCheckpointLine {
 			l.fault("10: line %d of the checkpoints is longer than any", at+1)
 			continue
 		}
@@ -582,7 +593,11 @@ func openNote(note string, keys []noteKey) (text string, by noteKey, err error) 
 	}
 	text = note[:end+1]
 	signed := false
-	for _, line := range strings.Split(strings.TrimSuffix(note[end+2:], "\n"), "\n") {
+	lines := strings.Split(strings.TrimSuffix(note[end+2:], "\n"), "\n")
+	if len(lines) > maxSignatures {
+		return "", by, errors.New("too many signatures")
+	}
+	for _, line := range lines {
 		parts := strings.Split(line, " ")
 		if len(parts) != 3 || parts[0] != "—" || !isName(parts[1]) {
 			return "", by, errors.New("a signature line that is none")
@@ -664,8 +679,6 @@ func (r *reader) take(text string) bool {
 
 func (r *reader) value(depth int) (any, error) {
 	switch {
-	case depth > 10_000:
-		return nil, errors.New("nests too deep")
 	case r.take("null"):
 		return nil, nil
 	case r.take("true"):
@@ -674,6 +687,8 @@ func (r *reader) value(depth int) (any, error) {
 		return false, nil
 	case r.take(`"`):
 		return r.text()
+	case depth >= maxNesting && (r.take("[") || r.take("{")):
+		return nil, errors.New("nests too deep")
 	case r.take("["):
 		return r.array(depth)
 	case r.take("{"):

@@ -452,6 +452,16 @@ describe('a folder of evidence', () => {
     expect(said.join('\n')).toContain(`the manifest lists \`${file}\`, which is no name`)
   })
 
+  it('says so where its manifest names files by what is no text at all', async () => {
+    const odd = { toString: 1, valueOf: null }
+    await rewrite((about) => {
+      about.files.push({ file: odd })
+      about.samples.push({ file: odd })
+    })
+    expect(await check()).toBe(1)
+    expect(said.join('\n')).toContain('which is no name of a file of its own')
+  })
+
   it('proves the very records its manifest names, to whoever has the nodes’ keys', async () => {
     await rewrite((about) => (about.samples[0].seq = Number(about.samples[0].seq) + 1))
     await check('--key', nodeKey)

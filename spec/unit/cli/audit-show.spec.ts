@@ -26,6 +26,26 @@ describe('a row of a call', () => {
   })
 })
 
+describe('a row of a record nobody of ours wrote', () => {
+  const odd = { toString: 1, valueOf: null }
+  it.each([
+    ['a person', { ...call, person: { name: odd, subject: 7 } }],
+    ['a person that is a text', { ...call, person: 'x' }],
+    ['a rule', { ...call, decision: { rule: odd } }],
+    ['a time', { ...call, time: odd }],
+  ])('is shown all the same, whatever stands for %s', (_note, record) => {
+    expect(auditTable(rowsOf([record]))).toContain('allowed by')
+  })
+
+  it.each([[null], [{ cut: true, bytes: 70_000, sha256: '' }]])(
+    'counts what was withheld where the names are %j',
+    (withheld) => {
+      const [row] = rowsOf([call, { type: 'list', call: 'c', returned: 1, withheld, withheld_count: 3 }])
+      expect(row?.arguments).toBe('1 shown, 3 withheld')
+    },
+  )
+})
+
 describe('a table', () => {
   it('may be longer than a function may have arguments', () => {
     const rows = Array.from({ length: 130_000 }, () => ({ a: '1' }))

@@ -1,5 +1,6 @@
 /** What several directories say together, and what a log has to say of itself. */
 import { generateKeyPairSync } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -8,7 +9,9 @@ import type { TrailHead } from '../../../adapters/redis/trail-heads.ts'
 import { trustedKeys } from '../../../cli/audit-files.ts'
 import { verifyAnchors } from '../../../cli/verify-anchors.ts'
 import { verifyTrails } from '../../../cli/verify-trails.ts'
-import type { NoteKey } from '../../../lib/audit/signed-note.ts'
+import { checkpointText } from '../../../lib/audit/checkpoint.ts'
+import { certify } from '../../../lib/audit/epoch.ts'
+import { type NoteKey, signNote, verifierKey } from '../../../lib/audit/signed-note.ts'
 import {
   lineOf,
   linesIn,
@@ -94,6 +97,20 @@ describe('directories of several nodes', () => {
   })
 })
 
+describe('a log that is moved away while it is read', () => {
+  it('leaves no verdict, and says what to do', async () => {
+    const folder = await trailFolder()
+    await writtenTrail(folder, 1)
+    await writtenTrail(folder, 1)
+    const away = (): void => {
+      for (const file of readFiles(folder).keys()) if (file.includes('-00000002-')) rmSync(join(folder, file))
+    }
+    expect(() => verifyTrails([folder], { onRecord: away })).toThrow(
+      'it was moved away while it was to be read, try again',
+    )
+  })
+})
+
 describe('a log that other nodes have seen', () => {
   it('is missed as one fault for each of them, however often they have seen it', async () => {
     const one = await trailFolder()
@@ -119,6 +136,27 @@ describe('a log that other nodes have seen', () => {
     expect(verifyTrails([one, two], { nodeKeys: keyOf(two) }).warnings).toEqual([
       expect.stringMatching(/record 3 names a head of \S+ that no trusted key has signed, and so do 2 later records$/),
     ])
+  })
+
+  it('is not held to a head over less than the key that signed it took over: whoever stole that key made it up', async () => {
+    const one = await trailFolder()
+    const privateKey = generateKeyPairSync('ed25519').privateKey
+    await told(one, 'node-1', { nodeKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() })
+    const origin = verifyTrails([one]).logs[0]?.origin ?? ''
+    const stolen = { name: origin, privateKey: generateKeyPairSync('ed25519').privateKey }
+    const root = Buffer.alloc(32, 1)
+    const certificate = certify(
+      { number: 2, key: verifierKey(origin, stolen.privateKey), before: { origin, size: 4, root } },
+      { name: 'kong-mcp-suite/node-1', privateKey },
+    )
+    const heads = [3, 4].map((size) => ({
+      note: signNote(checkpointText({ origin, size, root }), stolen),
+      certificate,
+    }))
+    const two = await witness(heads)
+    const { faults, warnings } = verifyTrails([one, two], { nodeKeys: [...keyOf(one), ...keyOf(two)] })
+    expect(faults).toEqual([])
+    expect(warnings).toEqual([expect.stringContaining('that no trusted key has signed, and so do 1 later records')])
   })
 
   it('is missed when its node was renamed, and every log under the new name is gone', async () => {

@@ -7,6 +7,36 @@ const leafOf = (line: string): string => createHash('sha256').update(`\0${line}`
 /** What `step` says of a line that was changed. */
 const faultsOf = (line: string, head: ChainHead = genesis): readonly string[] => step(head, line).faults
 
+describe('a line nobody wrote', () => {
+  const head = { ...genesis, seq: 1 }
+  const line = (member: string): string => `{${member},"prev":"${genesis.prev}","seq":1,"type":"heartbeat","v":2}`
+
+  it.each([
+    ['a lone surrogate', String.raw`"a":"\ud800"`],
+    ['one in a name', String.raw`"a\udc00":1`],
+    ['one behind a backslash that is text', String.raw`"a":"\\\udbff"`],
+  ])('is not canonical with %s: it has no form in UTF-8', (_note, member) => {
+    expect(faultsOf(line(member), head)).toEqual(['is not in canonical form'])
+  })
+
+  it('may have text that looks like one', () => {
+    expect(faultsOf(line(String.raw`"a":"\\ud800"`), head)).toEqual([])
+  })
+
+  it('is no record where it nests deeper than 1,000, however deep that is and wherever', () => {
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
+    expect(faultsOf(line(`"a":${nested(999)}`), head)).toEqual([])
+    for (const levels of [1_000, 5_000, 30_000])
+      expect(faultsOf(line(`"a":${nested(levels)}`), head)).toEqual(['is no record'])
+    expect(faultsOf(`{"seq":${nested(30_000)},"v":${nested(1_000)}}`)).toEqual(['is no record'])
+  })
+
+  it('is told of in few words', () => {
+    const long = 'x'.repeat(60_000)
+    for (const fault of faultsOf(`{"seq":"${long}","v":"${long}"}`)) expect(fault.length).toBeLessThan(150)
+  })
+})
+
 describe('link', () => {
   it('puts number, hash of the line before and version into each line', () => {
     const first = link(genesis, { type: 'heartbeat' })
@@ -91,11 +121,7 @@ describe('step', () => {
     ['with another spelling of a number', line.replace('"seq":7', '"seq":7.0'), 'is not in canonical form'],
     ['with an escape that is not needed', line.replace('é', String.raw`\u00e9`), 'is not in canonical form'],
     ['with a number that is none', line.replace('"text":"é"', '"text":1e999'), 'is not in canonical form'],
-    [
-      'that nests without end',
-      line.replace('"é"', '['.repeat(30_000) + ']'.repeat(30_000)),
-      'is not in canonical form',
-    ],
+    ['that nests without end', line.replace('"é"', '['.repeat(30_000) + ']'.repeat(30_000)), 'is no record'],
     ['that is a list', '[]', 'is no record'],
     ['that is null', 'null', 'is no record'],
     ['that is empty', '', 'is no record'],

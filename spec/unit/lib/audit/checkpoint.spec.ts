@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { checkpointText, originOf, readCheckpoint } from '../../../../lib/audit/checkpoint.ts'
+import { checkpointText, isNodeName, originOf, readCheckpoint } from '../../../../lib/audit/checkpoint.ts'
 
 const root = Buffer.alloc(32, 7)
 const encoded = root.toString('base64')
+
+describe('a node’s name', () => {
+  it.each(['node-1', 'gateway.example', 'é', '節点'])('may be %j', (name) => expect(isNodeName(name)).toBe(true))
+
+  it.each(['', 'a b', 'a+b', 'a/b', 'a\nb', 'a\u00a0b', 'a\u200bb', 'a\ufeffb', 'a\u202eb', 'a\ud800b', 'a\u0085b'])(
+    'may not be %j: what is on record of it, or of its keys, would be another name',
+    (name) => expect(isNodeName(name)).toBe(false),
+  )
+})
 
 describe('T27 a checkpoint', () => {
   it.each([0, 1, 7, 1_000, Number.MAX_SAFE_INTEGER])('of %d leaves is read as what was written', (size) => {

@@ -126,6 +126,43 @@ describe('a proof of a record', () => {
     expect(because(proof.slice(0, proof.indexOf('\n\n') + 2) + forged)).toBe('its checkpoint is of another log')
   })
 
+  it('proves nothing older than the key that signed it, whatever who stole that key signs', () => {
+    const signer = { name: ours.origin, privateKey: makeKey() }
+    const key = verifierKey(ours.origin, signer.privateKey)
+    const takenOver = new Frontier()
+    for (const leaf of leaves.slice(0, 8)) takenOver.append(leaf)
+    const before = { origin: ours.origin, size: 8, root: takenOver.root() }
+    const certificate = certify({ number: 2, key, before }, ours.owner)
+    const proofOf = (lineAt: (index: number) => string, index: number, size: number): string => {
+      const forged = leaves.slice(0, size).map((leaf, at) => (at === index ? leafHash(lineAt(at)) : leaf))
+      const tree = new Frontier()
+      for (const leaf of forged) tree.append(leaf)
+      const note = signNote(checkpointText({ origin: ours.origin, size, root: tree.root() }), signer)
+      return tlogProof(lineAt(index), forged, index, note, certificate)
+    }
+    const [forged, real] = [(): string => '{"seq":4,"text":"never"}', (at: number): string => lines[at] as string]
+    for (const [index, size] of [
+      [3, 6],
+      [3, 13],
+      [7, 8],
+      [0, 1],
+    ] as const)
+      expect(because(proofOf(forged, index, size))).toContain('took over after this record')
+    expect(because(proofOf(real, 8, 13))).toBe('it was good')
+    // Of the first key's time the certificate says itself what the start record was.
+    expect(
+      because(
+        tlogProof(
+          forged(),
+          [leafHash(forged())],
+          0,
+          signNote(checkpointText({ ...ours.head, size: 1, root: leafHash(forged()) }), ours.signer),
+          ours.certificate,
+        ),
+      ),
+    ).toContain('took over after this record')
+  })
+
   it('proves nothing when any one letter of it is another', () => {
     const good: string[] = []
     for (let at = 0; at < proof.length; at++) {
@@ -138,8 +175,10 @@ describe('a proof of a record', () => {
   it('shows the very characters that were hashed', () => {
     const line = '{"text":"\ufffd"}'
     const leaf = leafHash(line)
-    const head = checkpointText({ ...ours.head, size: 1, root: leaf })
-    const proof = tlogProof(line, [leaf], 0, signNote(head, ours.signer), ours.certificate)
+    const tree = new Frontier()
+    for (const one of [leaves[0] as Buffer, leaf]) tree.append(one)
+    const head = checkpointText({ ...ours.head, size: 2, root: tree.root() })
+    const proof = tlogProof(line, [leaves[0] as Buffer, leaf], 1, signNote(head, ours.signer), ours.certificate)
     expect(because(proof)).toBe('it was good')
     // Both of these become the same bytes.
     expect(because(withExtra(proof, { record: '{"text":"\ud800"}' }))).toBe('it is not in its one spelling')
