@@ -64,6 +64,11 @@ export class HttpClient {
       request.once('response', (response) => {
         readAnswer(response).then(resolve, reject)
       })
+      // Node closes such a connection, and tells nobody who does not ask.
+      request.once('upgrade', (_response, socket) => {
+        socket.destroy()
+        reject(new Error('the answer was 101, a switch to another protocol'))
+      })
       request.end(body)
     })
   }
