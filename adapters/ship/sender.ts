@@ -82,7 +82,7 @@ export class Sender {
     this.#hands = hands
     this.#sent = new Map(hands.cursor.progress)
     this.#current = hands.cursor.cursor?.file
-    this.#sequence = Sequence.after(hands.cursor.cursor)
+    this.#sequence = Sequence.after(hands.cursor.ends)
     this.#limit = hands.config.batch.records
     this.#ceiling = this.#limit
     this.#progressMs = hands.nowMs()
@@ -385,7 +385,7 @@ export class Sender {
     this.#held = undefined
     this.#sent = new Map(cursor.progress)
     this.#current = cursor.cursor?.file
-    this.#sequence = Sequence.after(cursor.cursor)
+    this.#sequence = Sequence.after(cursor.ends)
     sink.reset()
     files.rewind()
   }

@@ -256,6 +256,32 @@ describe('nothing is passed over: sending stops, loudly', () => {
     expect(numbers()).toEqual([1, 2, 3, 1, 2])
   })
 
+  it('nor, after a restart, where a plugin server that is slow to stop begins a segment', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(2)
+    young.append(2)
+    await shipOnce(place, sinks)
+    old.rotate()
+    old.append(1)
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(numbers()).toEqual([1, 2, 1, 2, 3])
+  })
+
+  it('nor where it wrote after the last record that the next start names', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(2)
+    young.append(2)
+    await shipOnce(place, sinks)
+    old.append(1)
+    await shipOnce(place, sinks)
+    const previous = { file: young.file, boot: young.boot, seq: 2, last: '', torn_bytes: 0 }
+    new TrailOnDisk(place.trail, 3_000).append(1, { type: 'start', previous })
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(numbers()).toEqual([1, 2, 1, 2, 3, 1])
+  })
+
   it('nor in trails of the product: over ends in order, torn ends, and a last line nobody can read; but for a log that is gone', async () => {
     mkdirSync(place.trail)
     const logOf = (key: string): string => {
