@@ -431,6 +431,28 @@ describe('a cursor that cannot be written', () => {
   })
 })
 
+describe('a trail that cannot be read', () => {
+  it('is no trail that was sent: the state is said, and no figure of before', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    await shipOnce(place, sinks)
+    expect(place.status('lines')).toMatchObject({ state: 'idle', records_behind: 0, bytes_behind: 0 })
+    mkdirSync(join(place.trail, 'trail-00000000-unreadable.jsonl'))
+    const { of, logged } = await shipOnce(place, sinks, { giveUpMs: 200 })
+    expect(of('lines').ended).toBe('gave_up')
+    const { state, records_behind, bytes_behind, oldest_unsent, last_error } = place.status('lines')
+    expect({ state, records_behind, bytes_behind, oldest_unsent }).toEqual({
+      state: 'retrying',
+      records_behind: null,
+      bytes_behind: null,
+      oldest_unsent: null,
+    })
+    expect(last_error.message).toMatch(/^cannot go on: EISDIR/)
+    expect(logged.map(({ message }) => message).filter((said) => said.startsWith('the lag'))).toEqual([
+      expect.stringMatching(/^the lag cannot be measured: EISDIR/),
+    ])
+  })
+})
+
 describe('two shippers', () => {
   it('do not work on one state directory', async () => {
     new TrailOnDisk(place.trail).append(1)

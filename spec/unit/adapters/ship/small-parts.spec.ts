@@ -149,4 +149,16 @@ describe('metrics', () => {
     expect(text).toContain('kmcp_ship_dead_letters{sink="a",type="https"} 2\n')
     expect(text).toContain('kmcp_ship_faults_total{sink="a",type="https"} 0\n')
   })
+
+  it.each([
+    [{ records: 0, bytes: 0, oldest: null }, 0],
+    [{ records: null, bytes: 5, oldest: null }, undefined],
+    [{ records: null, bytes: null, oldest: null }, undefined],
+  ])('%o: the oldest is %s s old, and no zero stands for what nobody knows', (behind, seconds) => {
+    const text = metricsText([new StatusKeeper('a', 'https').at(undefined, behind, null, 0)], 0)
+    const said = /^kmcp_ship_oldest_unsent_seconds.* (\d+)$/m.exec(text)?.[1]
+    expect(said).toBe(seconds?.toString())
+    expect(text.includes('kmcp_ship_bytes_behind{')).toBe(behind.bytes !== null)
+    expect(text).not.toContain('kmcp_ship_dead_letters{')
+  })
 })
