@@ -126,6 +126,24 @@ describe('what is sent', () => {
     })
   })
 
+  it('is what a plugin server that is slow to stop writes, however much its successor does', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(1)
+    young.append(1)
+    let nowMs = Date.now()
+    receiver.reply = () => {
+      if (receiver.got.length === 2) old.append(1)
+      // As fast as it is read, for a minute and more.
+      if (receiver.got.length < 100) young.append(1)
+      nowMs += 1_000
+      return { status: 200 }
+    }
+    await shipOnce(place, sinks, { nowMs: () => nowMs, giveUpMs: 600_000 })
+    const boots = ndjson(receiver.got).map(({ boot }) => boot as string)
+    expect(boots.filter((boot) => boot === old.boot)).toHaveLength(2)
+    expect(boots.lastIndexOf(old.boot)).toBeLessThan(40)
+  })
+
   it('is a record of 64 KiB and more as well', async () => {
     const trail = new TrailOnDisk(place.trail)
     trail.append(1, { detail: 'x'.repeat(65_000) })
