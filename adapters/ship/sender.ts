@@ -54,6 +54,7 @@ interface Flight {
   readonly records: number
 }
 
+// Clocks are set back: what lies between two readings of one is taken without its sign.
 const pollMs = 200
 const heldMs = 60_000
 const blockedMs = 10_000
@@ -148,7 +149,7 @@ export class Sender {
   /** After a minute it is made anew: what a sink makes of a record may depend on its age. */
   #takeHeld(): Batch | undefined {
     const held = this.#held
-    if (held && this.#hands.nowMs() - held.sinceMs < heldMs) return held.batch
+    if (held && Math.abs(this.#hands.nowMs() - held.sinceMs) < heldMs) return held.batch
     this.#held = undefined
     return undefined
   }
@@ -408,8 +409,8 @@ export class Sender {
   /** Lets what is under way be confirmed, for a few seconds. */
   async #letConfirm(): Promise<void> {
     const { sink, nowMs } = this.#hands
-    const deadline = nowMs() + drainMs
-    while (this.#flight.length > 0 && nowMs() < deadline) {
+    const sinceMs = nowMs()
+    while (this.#flight.length > 0 && Math.abs(nowMs() - sinceMs) < drainMs) {
       sink.flush()
       await Promise.race([this.#flight[0]?.settled, new Promise((resolve) => setTimeout(resolve, 50))])
       if (this.#flight.some(({ state }) => state === 'lost') || !(await this.#settle().catch(() => false))) break
@@ -425,7 +426,7 @@ export class Sender {
     const { hide, nowMs, status, log } = this.#hands
     const hidden = hide(message)
     status.lastError = { time: new Date(nowMs()).toISOString(), message: hidden }
-    if (hidden === this.#lastSaid.message && nowMs() - this.#lastSaid.atMs < 30_000) return
+    if (hidden === this.#lastSaid.message && Math.abs(nowMs() - this.#lastSaid.atMs) < 30_000) return
     this.#lastSaid = { message: hidden, atMs: nowMs() }
     log(level, hidden, more)
   }
