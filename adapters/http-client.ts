@@ -10,8 +10,10 @@ export interface Answer {
 }
 
 /** Is this a web page? Then a proxy, a portal or a page to log in at answered in place of whoever was asked. */
-export const isWebPage = ({ headers }: Pick<Answer, 'headers'>): boolean =>
-  /^text\/html\b/i.test(headers['content-type'] ?? '')
+export const isWebPage = ({ headers, body }: Answer): boolean =>
+  /^(text\/html|application\/xhtml\+xml)\b/i.test(headers['content-type'] ?? '') ||
+  // Not all of them say what they are.
+  /^\s*<(!doctype html|html)\b/i.test(body.toString('utf8', 0, 1024))
 
 /** More than anybody has to say who is sent records or checkpoints. */
 const maxAnswerBytes = 1024 * 1024

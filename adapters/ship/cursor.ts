@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isRecord } from '../../lib/is-record.ts'
 import { AppendedFile, replaceFile } from './durable-file.ts'
 import { type Progress, TrailGap } from './trail-files.ts'
 
@@ -148,11 +149,27 @@ export async function readCursor(path: string): Promise<Cursor | undefined> {
     throw error
   })
   if (text === undefined) return undefined
-  const cursor = parsed(text) as Partial<Cursor> | undefined
-  if (typeof cursor?.file !== 'string' || !Number.isSafeInteger(cursor.offset) || typeof cursor.lineSha256 !== 'string')
+  const cursor = parsed(text)
+  if (!isCursor(cursor))
     throw new Error(`${path} is no cursor: put it back, or take it away to send the trail again from its beginning`)
-  return cursor as Cursor
+  return cursor
 }
+
+function isCursor(value: unknown): value is Cursor {
+  if (!isRecord(value)) return false
+  const { file, offset, lineBytes, lineSha256, boot, seq } = value
+  return (
+    typeof file === 'string' &&
+    isCount(offset) &&
+    isCount(lineBytes) &&
+    lineBytes < offset &&
+    typeof lineSha256 === 'string' &&
+    (boot === undefined || typeof boot === 'string') &&
+    (seq === undefined || isCount(seq))
+  )
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 /** The last line about a file counts; a torn last line is one whose move never happened. */
 async function readLeft(path: string): Promise<End[]> {
@@ -164,7 +181,7 @@ async function readLeft(path: string): Promise<End[]> {
     .split('\n')
     .slice(0, -1)
     .map((line) => parsed(line) as Partial<End> | undefined)
-    .filter((end): end is End => typeof end?.file === 'string' && typeof end.offset === 'number')
+    .filter((end): end is End => typeof end?.file === 'string' && isCount(end.offset))
 }
 
 function parsed(text: string): unknown {

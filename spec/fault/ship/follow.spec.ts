@@ -377,10 +377,20 @@ describe('nothing is passed over: sending stops, loudly', () => {
     expect(numbers()).toEqual([1, 2, 3, 4])
   })
 
-  it('a cursor that cannot be read is not taken for none', async () => {
+  it.each([
+    { note: 'that cannot be read', bend: () => '{"file":' },
+    { note: 'without the length of its line', bend: (cursor: object) => ({ ...cursor, lineBytes: undefined }) },
+    { note: 'before the beginning', bend: (cursor: object) => ({ ...cursor, offset: -1 }) },
+    {
+      note: 'with a line longer than what is before it',
+      bend: (cursor: object) => ({ ...cursor, lineBytes: 2 ** 40 }),
+    },
+    { note: 'whose number is none', bend: (cursor: object) => ({ ...cursor, seq: 'one' }) },
+  ])('a cursor $note is not taken for none', async ({ bend }) => {
     new TrailOnDisk(place.trail).append(1)
     await shipOnce(place, sinks)
-    writeFileSync(join(place.state, 'lines.cursor.json'), '{"file":')
+    const bent = bend(JSON.parse(place.read('lines.cursor.json')) as object)
+    writeFileSync(join(place.state, 'lines.cursor.json'), typeof bent === 'string' ? bent : JSON.stringify(bent))
     await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/lines\.cursor\.json is no cursor/)
   })
 

@@ -20,6 +20,20 @@ describe('the wait before the next try', () => {
   })
 })
 
+describe('a web page', () => {
+  it.each<[contentType: string | undefined, body: string, what: string]>([
+    ['text/html', '', 'again'],
+    ['application/xhtml+xml; charset=utf-8', '', 'again'],
+    [undefined, '\ufeff\r\n <!DOCTYPE html><title>Log in', 'again'],
+    ['text/plain', '<html lang=en>', 'again'],
+    ['application/json', '{"html":"<html>"}', 'confirmed'],
+    [undefined, '', 'confirmed'],
+  ])('of type %s that says %j: %s', (type, body, what) => {
+    const headers = type === undefined ? {} : { 'content-type': type }
+    expect(sentByStatus({ status: 200, headers, body: Buffer.from(body) }, 0).what).toBe(what)
+  })
+})
+
 describe('Retry-After', () => {
   const now = Date.UTC(2026, 10, 25, 10)
   it.each([
@@ -53,7 +67,7 @@ describe('a status', () => {
     [404, 'again', true],
     [100, 'again', true],
   ])('%i: %s', (status, what, isConfig) => {
-    const sent = sentByStatus({ status, headers: {} }, 0)
+    const sent = sentByStatus({ status, headers: {}, body: Buffer.alloc(0) }, 0)
     expect([sent.what, 'isConfig' in sent ? sent.isConfig : undefined]).toEqual([what, isConfig])
   })
 })
