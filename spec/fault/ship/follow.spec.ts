@@ -456,6 +456,7 @@ describe('a cursor that cannot be written', () => {
     expect(ended).toBe('gave_up')
     expect(status?.last_error?.message).toMatch(/^cannot go on: EISDIR/)
     expect(receiver.got.length).toBeLessThan(12)
+    expect(status?.counts).toMatchObject({ confirmed: 0, resent: receiver.got.length })
   })
 })
 
