@@ -27,6 +27,7 @@ const maxAnswerBytes = 1024 * 1024
 export class HttpClient {
   readonly #agent: HttpAgent | HttpsAgent
   readonly #timeoutMs: number
+  readonly #authorities: () => { readonly ca?: Buffer }
 
   /**
    * @param timeoutMs for a whole answer, not for a part of it
@@ -38,9 +39,10 @@ export class HttpClient {
       ? new HttpsAgent({
           ...options,
           rejectUnauthorized: true,
-          ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
         })
       : new HttpAgent(options)
+    this.#authorities = () => (caFile === undefined ? {} : { ca: readFileSync(caFile) })
+    this.#authorities()
     this.#timeoutMs = timeoutMs
   }
 
@@ -56,6 +58,8 @@ export class HttpClient {
       const request = (target.protocol === 'https:' ? httpsRequest : httpRequest)(target, {
         method,
         agent: this.#agent,
+        // Read anew, as secrets are. A connection made under other authorities is not used again.
+        ...this.#authorities(),
         headers: { ...headers, 'content-length': String(body.length), 'accept-encoding': 'identity' },
         signal: AbortSignal.timeout(this.#timeoutMs),
       })
