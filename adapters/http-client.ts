@@ -10,8 +10,10 @@ export interface Answer {
 }
 
 /** Is this a web page? Then a proxy, a portal or a page to log in at answered in place of whoever was asked. */
-export const isWebPage = ({ headers }: Pick<Answer, 'headers'>): boolean =>
-  /^text\/html\b/i.test(headers['content-type'] ?? '')
+export const isWebPage = ({ headers, body }: Answer): boolean =>
+  /^(text\/html|application\/xhtml\+xml)\b/i.test(headers['content-type'] ?? '') ||
+  // Not all of them say what they are.
+  /^\s*<(!doctype html|html)\b/i.test(body.toString('utf8', 0, 1024))
 
 /** More than anybody has to say who is sent records or checkpoints. */
 const maxAnswerBytes = 1024 * 1024
@@ -25,6 +27,7 @@ const maxAnswerBytes = 1024 * 1024
 export class HttpClient {
   readonly #agent: HttpAgent | HttpsAgent
   readonly #timeoutMs: number
+  readonly #authorities: () => { readonly ca?: Buffer }
 
   /**
    * @param timeoutMs for a whole answer, not for a part of it
@@ -36,9 +39,10 @@ export class HttpClient {
       ? new HttpsAgent({
           ...options,
           rejectUnauthorized: true,
-          ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
         })
       : new HttpAgent(options)
+    this.#authorities = () => (caFile === undefined ? {} : { ca: readFileSync(caFile) })
+    this.#authorities()
     this.#timeoutMs = timeoutMs
   }
 
@@ -54,6 +58,8 @@ export class HttpClient {
       const request = (target.protocol === 'https:' ? httpsRequest : httpRequest)(target, {
         method,
         agent: this.#agent,
+        // Read anew, as secrets are. A connection made under other authorities is not used again.
+        ...this.#authorities(),
         headers: { ...headers, 'content-length': String(body.length), 'accept-encoding': 'identity' },
         signal: AbortSignal.timeout(this.#timeoutMs),
       })
@@ -63,6 +69,11 @@ export class HttpClient {
       })
       request.once('response', (response) => {
         readAnswer(response).then(resolve, reject)
+      })
+      // Node closes such a connection, and tells nobody who does not ask.
+      request.once('upgrade', (_response, socket) => {
+        socket.destroy()
+        reject(new Error('the answer was 101, a switch to another protocol'))
       })
       request.end(body)
     })

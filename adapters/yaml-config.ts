@@ -21,6 +21,8 @@ const ajv = new Ajv({
   useDefaults: true,
   // For the descriptions: they say in the words of the file what is wanted.
   verbose: true,
+  // What a pattern cannot say: that a port is none, or an address.
+  formats: { url: (url: string) => URL.canParse(url) },
 })
 
 /** A check of a JSON schema (draft-07), which also fills in its defaults. */

@@ -117,7 +117,7 @@ async function printStatus(config: ShipConfig): Promise<number> {
         type,
         state: runs ? (status?.state ?? 'unknown') : 'not running',
         'records behind': behind.records ?? 'unknown',
-        'bytes behind': behind.bytes,
+        'bytes behind': behind.bytes ?? 'unknown',
         'oldest unsent': behind.oldest ?? '-',
         'confirmed up to': cursor.cursor
           ? `${cursor.cursor.file}:${cursor.cursor.offset} seq ${cursor.cursor.seq ?? '?'}`

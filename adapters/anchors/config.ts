@@ -77,12 +77,14 @@ export const readConfigFile = (path: string): ReadConfig<AnchorConfig> => readCo
 
 const secureUrl = {
   type: 'string',
+  format: 'url',
   pattern: `${secureOrigin}(/[^#\\s]*)?$`,
   description: 'must be an https URL without user and fragment (http only to this machine itself)',
 }
 /** What an authority signs is checked, however it came, where it is known whose signature it must be. */
 const anyUrl = {
   type: 'string',
+  format: 'url',
   pattern: '^https?://[^/?#@\\s]+(/[^#\\s]*)?$',
   description: 'must be an http or https URL without user and fragment',
 }
@@ -148,7 +150,11 @@ const check = compile({
     ),
     collectors: list(
       ['url'],
-      { url: secureUrl, ...secret('token'), token_prefix: { type: 'string', default: 'Bearer ' } },
+      {
+        url: secureUrl,
+        ...secret('token'),
+        token_prefix: { type: 'string', pattern: '^[\\x20-\\x7e]*$', default: 'Bearer ' },
+      },
       60,
       [atMostOne('token')],
     ),

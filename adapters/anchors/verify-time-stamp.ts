@@ -126,14 +126,10 @@ async function judgeSignature(
   const purpose = purposeFault(signer.parsed)
   if (purpose !== undefined) return unusable(purpose)
   const authority = signer.x509.subject.replaceAll('\n', ', ')
-  if (roots === undefined) return { is: 'unproven', genTime, authority, policy }
-  const fault = pathFault(
-    signer.x509,
-    certificates.map(({ x509 }) => x509),
-    roots,
-    genTime,
-  )
-  return fault === undefined ? { is: 'good', genTime, authority, policy } : unusable(fault)
+  const sent = certificates.map(({ x509 }) => x509)
+  const fault = roots === undefined ? faultOn([signer.x509], genTime) : pathFault(signer.x509, sent, roots, genTime)
+  if (fault !== undefined) return unusable(fault)
+  return { is: roots === undefined ? 'unproven' : 'good', genTime, authority, policy }
 }
 
 type SentCertificate = TimeStamp['certificates'][number]

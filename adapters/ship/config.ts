@@ -59,6 +59,8 @@ export function readConfig(document: unknown): ReadConfig<ShipConfig> {
   }
 }
 
+const port = '([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+
 const checkTop = compile({
   type: 'object',
   additionalProperties: false,
@@ -66,7 +68,11 @@ const checkTop = compile({
   properties: {
     directory: text,
     state_directory: text,
-    metrics: { type: 'string', pattern: '^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[0-9]{1,5}$' },
+    metrics: {
+      type: 'string',
+      pattern: `^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):${port}$`,
+      description: 'must be a host and a port up to 65535, as 127.0.0.1:9464',
+    },
     sinks: {
       type: 'array',
       minItems: 1,

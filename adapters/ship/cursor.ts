@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isRecord } from '../../lib/is-record.ts'
 import { AppendedFile, replaceFile } from './durable-file.ts'
 import { type Progress, TrailGap } from './trail-files.ts'
 
@@ -21,13 +22,16 @@ export interface Cursor {
   readonly lineSha256: string
 }
 
+/** Where a file was left: what is behind it, and by which number records go on. */
+export type End = Pick<Cursor, 'file' | 'offset' | 'boot' | 'seq'>
+
 /** Files of a sink beside its cursor. */
 const cursorFile = (folder: string, sink: string): string => join(folder, `${sink}.cursor.json`)
 const leftFile = (folder: string, sink: string): string => join(folder, `${sink}.left.jsonl`)
 
 /**
  * Two files: the cursor, replaced after each confirmation, and `<sink>.left.jsonl`, one line for each trail file the
- * cursor has left, with the bytes that were confirmed then. A file is left on disk before the cursor moves to another.
+ * cursor has left, with the bytes that were confirmed then and the record they end with. A file is left on disk before the cursor moves to another.
  */
 export class CursorFile {
   readonly #folder: string
@@ -35,6 +39,8 @@ export class CursorFile {
   readonly #left: AppendedFile
   #cursor: Cursor | undefined
   readonly #progress = new Map<string, number>()
+  /** Of the files that were left, in the order they were. */
+  readonly #ends = new Map<string, End>()
 
   private constructor(folder: string, sink: string) {
     this.#folder = folder
@@ -45,7 +51,7 @@ export class CursorFile {
   /** @throws Error for a cursor that cannot be read: one that is there is never taken for none */
   static async open(folder: string, sink: string): Promise<CursorFile> {
     const file = new CursorFile(folder, sink)
-    for (const [name, offset] of await readLeft(leftFile(folder, sink))) file.#progress.set(name, offset)
+    for (const end of await readLeft(leftFile(folder, sink))) file.#hasLeft(end)
     file.#cursor = await readCursor(cursorFile(folder, sink))
     if (file.#cursor) file.#progress.set(file.#cursor.file, file.#cursor.offset)
     return file
@@ -59,11 +65,14 @@ export class CursorFile {
     return this.#progress
   }
 
+  /** What was sent last of each file, in the order they were left; nothing where what comes next need not follow it. */
+  get ends(): readonly End[] {
+    return this.#cursor ? [...this.#ends.values(), this.#cursor] : []
+  }
+
   async move(to: Cursor): Promise<void> {
     const from = this.#cursor
-    if (from && from.file !== to.file) {
-      await this.#left.append([JSON.stringify({ file: from.file, offset: from.offset })])
-    }
+    if (from && from.file !== to.file) await this.#leave(from)
     await replaceFile(cursorFile(this.#folder, this.#sink), `${JSON.stringify(to)}\n`)
     this.#cursor = to
     this.#progress.set(to.file, to.offset)
@@ -112,10 +121,20 @@ export class CursorFile {
       () => false,
     )
     const offset = isThere && !isSame ? 0 : cursor.offset
-    await this.#left.append([JSON.stringify({ file: cursor.file, offset })])
+    await this.#leave({ file: cursor.file, offset, boot: undefined, seq: undefined })
     await rm(cursorFile(this.#folder, this.#sink), { force: true })
-    this.#progress.set(cursor.file, offset)
     this.#cursor = undefined
+  }
+
+  async #leave({ file, offset, boot, seq }: End): Promise<void> {
+    await this.#left.append([JSON.stringify({ file, offset, boot, seq })])
+    this.#hasLeft({ file, offset, boot, seq })
+  }
+
+  #hasLeft(end: End): void {
+    this.#progress.set(end.file, end.offset)
+    this.#ends.delete(end.file)
+    this.#ends.set(end.file, end)
   }
 
   async close(): Promise<void> {
@@ -130,24 +149,39 @@ export async function readCursor(path: string): Promise<Cursor | undefined> {
     throw error
   })
   if (text === undefined) return undefined
-  const cursor = parsed(text) as Partial<Cursor> | undefined
-  if (typeof cursor?.file !== 'string' || !Number.isSafeInteger(cursor.offset) || typeof cursor.lineSha256 !== 'string')
+  const cursor = parsed(text)
+  if (!isCursor(cursor))
     throw new Error(`${path} is no cursor: put it back, or take it away to send the trail again from its beginning`)
-  return cursor as Cursor
+  return cursor
 }
 
+function isCursor(value: unknown): value is Cursor {
+  if (!isRecord(value)) return false
+  const { file, offset, lineBytes, lineSha256, boot, seq } = value
+  return (
+    typeof file === 'string' &&
+    isCount(offset) &&
+    isCount(lineBytes) &&
+    lineBytes < offset &&
+    typeof lineSha256 === 'string' &&
+    (boot === undefined || typeof boot === 'string') &&
+    (seq === undefined || isCount(seq))
+  )
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+
 /** The last line about a file counts; a torn last line is one whose move never happened. */
-async function readLeft(path: string): Promise<Map<string, number>> {
+async function readLeft(path: string): Promise<End[]> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error
   })
-  const left = new Map<string, number>()
-  for (const line of text.split('\n').slice(0, -1)) {
-    const entry = parsed(line) as { file?: unknown; offset?: unknown } | undefined
-    if (typeof entry?.file === 'string' && typeof entry.offset === 'number') left.set(entry.file, entry.offset)
-  }
-  return left
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => parsed(line) as Partial<End> | undefined)
+    .filter((end): end is End => typeof end?.file === 'string' && isCount(end.offset))
 }
 
 function parsed(text: string): unknown {

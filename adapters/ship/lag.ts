@@ -7,14 +7,17 @@ import type { Progress, TrailFiles } from './trail-files.ts'
 
 /**
  * @property records whole records that were not confirmed; null where the numbers do not say
- * @property bytes   of those
- * @property oldest  the first one's `time`; null where there is none
+ * @property bytes   of those; null where the trail could not be read
+ * @property oldest  the first one's `time`; null where there is none, or it does not say
  */
 export interface Behind {
   readonly records: number | null
-  readonly bytes: number
+  readonly bytes: number | null
   readonly oldest: string | null
 }
+
+/** Never a figure of before: somebody would take it for one of now. */
+export const unknown: Behind = { records: null, bytes: null, oldest: null }
 
 const tailBytes = 128 * 1024
 /** Measurements between two looks at every file. */
@@ -34,6 +37,7 @@ export class Lag {
     this.#files = files
   }
 
+  /** @throws Error where the trail, or a file of it, cannot be read */
   async measure(progress: Progress, cursor: Cursor | undefined): Promise<Behind> {
     let [records, bytes]: [number | null, number] = [0, 0]
     let oldest: string | null = null
@@ -42,12 +46,12 @@ export class Lag {
       if (this.#finished.has(name)) continue
       const path = join(this.#files.directory, name)
       const from = progress.get(name) ?? 0
-      const size = (await stat(path).catch(() => undefined))?.size ?? 0
+      const size = (await stat(path).catch(isGone))?.size ?? 0
       if (size <= from) {
         if (progress.has(name) && name !== cursor?.file) this.#finished.add(name)
         continue
       }
-      const handle = await open(path, 'r').catch(() => undefined)
+      const handle = await open(path, 'r').catch(isGone)
       if (!handle) continue
       try {
         const tail = await this.#tail(name, handle, size)
@@ -56,7 +60,7 @@ export class Lag {
         const before =
           from === 0 ? (first?.seq ?? NaN) - 1 : cursor?.file === name ? (cursor.seq ?? NaN) : (first?.seq ?? NaN) - 1
         const more = (tail.seq ?? NaN) - before
-        records = records === null || Number.isNaN(more) ? null : records + more
+        records = records !== null && more >= 0 ? records + more : null
         bytes += tail.end - from
         oldest ??= first ? (textAt(first.members, 'time') ?? null) : null
       } finally {
@@ -87,6 +91,11 @@ export class Lag {
     this.#tails.set(name, found)
     return found
   }
+}
+
+/** Retention takes files away that were sent. @throws whatever else it is */
+function isGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
 }
 
 async function lineAt(handle: FileHandle, from: number, size: number): Promise<ReadRecord | undefined> {

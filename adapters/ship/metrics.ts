@@ -32,6 +32,7 @@ export async function serveMetrics(
   }
 }
 
+/** @property value null where it is not known: then it is not there at all */
 interface Metric {
   readonly name: string
   readonly type: 'gauge' | 'counter'
@@ -46,12 +47,13 @@ export const metrics: readonly Metric[] = [
     name: 'kmcp_ship_oldest_unsent_seconds',
     type: 'gauge',
     help: 'Age of the oldest record that the sink has not confirmed; 0 where there is none.',
-    value: ({ oldest_unsent }, nowMs) => (oldest_unsent === null ? 0 : Math.max(0, (nowMs - Date.parse(oldest_unsent)) / 1000)),
+    value: ({ oldest_unsent, bytes_behind }, nowMs) =>
+      oldest_unsent === null ? (bytes_behind === 0 ? 0 : null) : Math.max(0, (nowMs - Date.parse(oldest_unsent)) / 1000),
   },
   { name: 'kmcp_ship_blocked', type: 'gauge', help: '1 where nothing is sent until somebody looked.', value: ({ state }) => (state === 'blocked' ? 1 : 0) },
   { name: 'kmcp_ship_retrying', type: 'gauge', help: '1 where the receiver does not take records.', value: ({ state }) => (state === 'retrying' ? 1 : 0) },
   { name: 'kmcp_ship_confirmed_records_total', type: 'counter', help: 'Records that were confirmed.', value: ({ counts }) => counts.confirmed },
-  { name: 'kmcp_ship_resent_records_total', type: 'counter', help: 'Records that were sent again, because nobody confirmed them.', value: ({ counts }) => counts.resent },
+  { name: 'kmcp_ship_resent_records_total', type: 'counter', help: 'Records that were sent again: nobody confirmed them, or it could not be kept that somebody did.', value: ({ counts }) => counts.resent },
   { name: 'kmcp_ship_dead_letters_total', type: 'counter', help: 'Records that were refused for good.', value: ({ counts }) => counts.dead_letters },
   { name: 'kmcp_ship_faults_total', type: 'counter', help: 'Places where the numbers of records do not follow each other inside of a file.', value: ({ counts }) => counts.faults },
   { name: 'kmcp_ship_dead_letters', type: 'gauge', help: 'Records in the dead letters, until somebody takes the file away.', value: ({ dead_letters }) => dead_letters },

@@ -54,6 +54,7 @@ interface Flight {
   readonly records: number
 }
 
+// Clocks are set back: what lies between two readings of one is taken without its sign.
 const pollMs = 200
 const heldMs = 60_000
 const blockedMs = 10_000
@@ -82,7 +83,7 @@ export class Sender {
     this.#hands = hands
     this.#sent = new Map(hands.cursor.progress)
     this.#current = hands.cursor.cursor?.file
-    this.#sequence = Sequence.after(hands.cursor.cursor)
+    this.#sequence = Sequence.after(hands.cursor.ends)
     this.#limit = hands.config.batch.records
     this.#ceiling = this.#limit
     this.#progressMs = hands.nowMs()
@@ -148,7 +149,7 @@ export class Sender {
   /** After a minute it is made anew: what a sink makes of a record may depend on its age. */
   #takeHeld(): Batch | undefined {
     const held = this.#held
-    if (held && this.#hands.nowMs() - held.sinceMs < heldMs) return held.batch
+    if (held && Math.abs(this.#hands.nowMs() - held.sinceMs) < heldMs) return held.batch
     this.#held = undefined
     return undefined
   }
@@ -345,17 +346,14 @@ export class Sender {
   /** Moves the cursor over what is confirmed. @returns false where something was lost, and sending went back */
   async #settle(): Promise<boolean> {
     const { cursor, status, nowMs } = this.#hands
-    let last: Cursor | undefined
     let records = 0
-    // One move for all, but never from a file to the next but one: each is left in its turn.
-    for (let head = this.#flight[0]; head?.state === 'confirmed'; head = this.#flight[0]) {
-      if (last && last.file !== head.after.file) await cursor.move(last)
-      last = head.after
-      records += head.records
-      this.#flight.shift()
+    // One move for all of a file, and never from one to the next but one: each is left in its turn.
+    for (let run = this.#confirmedRun(); run.length > 0; run = this.#confirmedRun()) {
+      await cursor.move((run.at(-1) as Flight).after)
+      this.#flight.splice(0, run.length)
+      records += recordsOf(run)
     }
-    if (last) {
-      await cursor.move(last)
+    if (records > 0) {
       this.#confirmed()
       status.counts.confirmed += records
       status.confirmedAt = new Date(nowMs()).toISOString()
@@ -363,15 +361,21 @@ export class Sender {
     }
     const lost = this.#flight.find(({ state }) => state === 'lost')
     if (!lost) return true
-    const again = this.#flight.reduce((sum, { records }) => sum + records, 0)
-    status.counts.resent += again
     status.state = 'retrying'
-    this.#say('warn', `records were taken and not confirmed, and are sent again: ${lost.because}`, { resent: again })
+    const resent = recordsOf(this.#flight)
+    this.#say('warn', `records were taken and not confirmed, and are sent again: ${lost.because}`, { resent })
     this.#goBack()
     this.#failures++
     status.counts.failures++
     await this.#sleep(this.#waitMs())
     return false
+  }
+
+  /** What is confirmed from the head on, in one file. */
+  #confirmedRun(): readonly Flight[] {
+    const file = this.#flight[0]?.after.file
+    const end = this.#flight.findIndex(({ state, after }) => state !== 'confirmed' || after.file !== file)
+    return this.#flight.slice(0, end === -1 ? this.#flight.length : end)
   }
 
   #waitForHead(): Promise<unknown> {
@@ -380,12 +384,13 @@ export class Sender {
 
   /** What is not confirmed was not sent. */
   #goBack(): void {
-    const { cursor, sink, files } = this.#hands
+    const { cursor, sink, files, status } = this.#hands
+    status.counts.resent += recordsOf(this.#flight)
     this.#flight = []
     this.#held = undefined
     this.#sent = new Map(cursor.progress)
     this.#current = cursor.cursor?.file
-    this.#sequence = Sequence.after(cursor.cursor)
+    this.#sequence = Sequence.after(cursor.ends)
     sink.reset()
     files.rewind()
   }
@@ -408,8 +413,8 @@ export class Sender {
   /** Lets what is under way be confirmed, for a few seconds. */
   async #letConfirm(): Promise<void> {
     const { sink, nowMs } = this.#hands
-    const deadline = nowMs() + drainMs
-    while (this.#flight.length > 0 && nowMs() < deadline) {
+    const sinceMs = nowMs()
+    while (this.#flight.length > 0 && Math.abs(nowMs() - sinceMs) < drainMs) {
       sink.flush()
       await Promise.race([this.#flight[0]?.settled, new Promise((resolve) => setTimeout(resolve, 50))])
       if (this.#flight.some(({ state }) => state === 'lost') || !(await this.#settle().catch(() => false))) break
@@ -425,7 +430,7 @@ export class Sender {
     const { hide, nowMs, status, log } = this.#hands
     const hidden = hide(message)
     status.lastError = { time: new Date(nowMs()).toISOString(), message: hidden }
-    if (hidden === this.#lastSaid.message && nowMs() - this.#lastSaid.atMs < 30_000) return
+    if (hidden === this.#lastSaid.message && Math.abs(nowMs() - this.#lastSaid.atMs) < 30_000) return
     this.#lastSaid = { message: hidden, atMs: nowMs() }
     log(level, hidden, more)
   }
@@ -460,5 +465,7 @@ function preparedBy(
     return { to: 'dead', because: `it cannot be put into the sink's format: ${messageOf(error)}` }
   }
 }
+
+const recordsOf = (flight: readonly Flight[]): number => flight.reduce((sum, { records }) => sum + records, 0)
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -10,7 +10,7 @@ import type { Sent } from './sinks/sink.ts'
  * A refusal of the caller (401, 403, 404 …) is not one of the records: nothing is given up for it. Only 400 and 422 are
  * about what was sent.
  */
-export function sentByStatus(answer: Omit<Answer, 'body'>, nowMs: number): Sent {
+export function sentByStatus(answer: Answer, nowMs: number): Sent {
   const { status, headers } = answer
   const because = `the receiver answered ${status}`
   if (status >= 200 && status < 300)

@@ -1,6 +1,6 @@
 /** Do the records that are sent follow each other by their numbers? */
 import { numberAt, type ReadRecord, textAt } from '../../lib/audit/formats/read-line.ts'
-import type { Cursor } from './cursor.ts'
+import type { End } from './cursor.ts'
 import { TrailGap } from './trail-files.ts'
 
 /**
@@ -20,10 +20,11 @@ export class Sequence {
     this.#hasBegun = hasBegun
   }
 
-  static after(cursor: Cursor | undefined): Sequence {
-    const last = new Map<string, number>()
-    if (cursor?.seq !== undefined) last.set(bootOf(cursor.file, cursor.boot), cursor.seq)
-    return new Sequence(last, cursor !== undefined)
+  /** @param ends what was sent last of each file, in that order; of none where a gap was accepted, or nothing was sent */
+  static after(ends: readonly End[]): Sequence {
+    const sequence = new Sequence(new Map(), ends.length > 0)
+    for (const { file, boot, seq } of ends) sequence.#went(file, boot, seq)
+    return sequence
   }
 
   copy(): Sequence {
@@ -50,11 +51,15 @@ export class Sequence {
 
   take(file: string, record: ReadRecord | undefined): void {
     this.#hasBegun = true
-    if (record?.seq === undefined) return
-    const boot = bootOf(file, record.boot)
+    this.#went(file, record?.boot, record?.seq)
+  }
+
+  #went(file: string, boot: string | undefined, seq: number | undefined): void {
+    if (seq === undefined) return
+    const key = bootOf(file, boot)
     // The newest few: a boot that is over does not come back, but for what it wrote late.
-    this.#last.delete(boot)
-    this.#last.set(boot, record.seq)
+    this.#last.delete(key)
+    this.#last.set(key, seq)
     if (this.#last.size > 8) this.#last.delete(this.#last.keys().next().value ?? '')
   }
 

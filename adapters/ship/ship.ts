@@ -5,7 +5,7 @@ import { takeLock } from '../process-lock.ts'
 import type { ShipConfig, SinkConfig } from './config.ts'
 import { CursorFile } from './cursor.ts'
 import { AppendedFile } from './durable-file.ts'
-import { Lag } from './lag.ts'
+import { Lag, unknown } from './lag.ts'
 import { LineCount } from './line-count.ts'
 import { serveMetrics } from './metrics.ts'
 import { Secrets } from '../secrets.ts'
@@ -117,19 +117,28 @@ async function openLane(
     typeof archivePath === 'string' ? archivePath : join(stateDirectory, `${name}.older-than-18h.jsonl`),
   )
   const lag = new Lag(files)
-  let latest = status.at(cursor.cursor, { records: null, bytes: 0, oldest: null }, 0, nowMs())
+  let latest = status.at(cursor.cursor, unknown, null, nowMs())
   let writing: Promise<void> | undefined
+  let faults = new Set<string>()
   const write = async (): Promise<void> => {
-    const behind = await lag.measure(cursor.progress, cursor.cursor)
-    latest = status.at(cursor.cursor, behind, await buried.now(), nowMs())
-    await writeStatus(stateDirectory, latest)
+    const now = new Set<string>()
+    const failed =
+      <Instead>(what: string, instead: Instead) =>
+      (error: unknown): Instead => {
+        const fault = `${what}: ${error instanceof Error ? error.message : ''}`
+        if (!faults.has(fault)) log('warn', fault, { sink: name })
+        now.add(fault)
+        return instead
+      }
+    const behind = await lag
+      .measure(cursor.progress, cursor.cursor)
+      .catch(failed('the lag cannot be measured', unknown))
+    const letters = await buried.now().catch(failed('the dead letters cannot be counted', null))
+    latest = status.at(cursor.cursor, behind, letters, nowMs())
+    await writeStatus(stateDirectory, latest).catch(failed('the status cannot be written', undefined))
+    faults = now
   }
-  const writeAlone = (): Promise<void> =>
-    (writing ??= write()
-      .catch((error: unknown) => {
-        log('warn', `the status cannot be written: ${error instanceof Error ? error.message : ''}`, { sink: name })
-      })
-      .finally(() => (writing = undefined)))
+  const writeAlone = (): Promise<void> => (writing ??= write().finally(() => (writing = undefined)))
   const sender = new Sender({
     config,
     sink,

@@ -20,6 +20,7 @@ interface SinkSchema {
 const flag = (byDefault: boolean): object => ({ type: 'boolean', default: byDefault })
 const url = {
   type: 'string',
+  format: 'url',
   pattern: `${secureOrigin}(/[^?#\\s]*)?$`,
   description: 'must be an https URL without user, query and fragment (http only to this machine itself)',
 }
@@ -27,7 +28,7 @@ const url = {
 const token = {
   ...secret('token'),
   token_header: { type: 'string', pattern: '^[A-Za-z0-9-]+$', default: 'authorization' },
-  token_prefix: { type: 'string', default: 'Bearer ' },
+  token_prefix: { type: 'string', pattern: '^[\\x20-\\x7e]*$', default: 'Bearer ' },
 }
 
 /** Header names have no case; patterns of JSON schemas do. */

@@ -28,10 +28,10 @@ export interface Status {
   readonly type: string
   readonly state: ShipState
   readonly records_behind: number | null
-  readonly bytes_behind: number
+  readonly bytes_behind: number | null
   readonly oldest_unsent: string | null
-  /** In the file now, whichever process put them there. */
-  readonly dead_letters: number
+  /** In the file now, whichever process put them there; null where it cannot be read. */
+  readonly dead_letters: number | null
   readonly last_error: { readonly time: string; readonly message: string } | null
   readonly last_confirmed:
     (Pick<Cursor, 'file' | 'offset' | 'boot' | 'seq' | 'time'> & { readonly at: string | null }) | null
@@ -63,7 +63,7 @@ export class StatusKeeper {
     this.type = type
   }
 
-  at(cursor: Cursor | undefined, behind: Behind, deadLetters: number, nowMs: number): Status {
+  at(cursor: Cursor | undefined, behind: Behind, deadLetters: number | null, nowMs: number): Status {
     return {
       sink: this.sink,
       type: this.type,

@@ -66,7 +66,8 @@ export class TrailFiles {
    *
    * Bytes after the last line feed are a line that is still being written, or the torn end of a crash: they wait.
    *
-   * @param current the file to go on with; it is looked at first, without looking at the others
+   * @param current the file to go on with; it is looked at first, without looking at the others, but for once in a while:
+   *                one that grows as fast as it is read would hold up an older one
    * @throws TrailGap where a file is gone, or shorter than what was read of it
    * @throws Error where there is no trail at all
    */
@@ -76,7 +77,9 @@ export class TrailFiles {
     maxBytes: number,
     maxLines: number,
   ): Promise<TrailPiece | undefined> {
-    if (current !== undefined) {
+    // Also when the clock was set back.
+    const looksAtAll = Math.abs(this.#nowMs() - this.#lookedAllMs) > lookAgainMs
+    if (current !== undefined && !looksAtAll) {
       const more = await this.#piece(current, progress.get(current) ?? 0, maxBytes, maxLines)
       if (more) return more
     }
@@ -87,8 +90,6 @@ export class TrailFiles {
     for (const name of this.#waiting) {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)
     }
-    // Also when the clock was set back.
-    const looksAtAll = Math.abs(this.#nowMs() - this.#lookedAllMs) > lookAgainMs
     if (looksAtAll) {
       this.#lookedAllMs = this.#nowMs()
       this.#named = undefined

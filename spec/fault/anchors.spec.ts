@@ -180,6 +180,15 @@ describe.skipIf(absent !== undefined)('a time stamp', () => {
     expect(anchorFilesOf(folder)).toEqual([])
   })
 
+  it('T24 is not taken under a certificate that had expired, also by whoever has no trusted certificates', async () => {
+    await writtenTrail(folder, 2)
+    const expired = await makeAuthority(join(shelf, 'expired-unknown'), { until: '20210101000000Z' })
+    const { isAll, said } = await anchorOnce(anchorConfig(folder, { tsas: [await startAuthority(expired)] }))
+    expect(isAll).toBe(false)
+    expect(said.join()).toContain('the authority’s certificate had expired at')
+    expect(anchorFilesOf(folder)).toEqual([])
+  })
+
   /** Times are past ones, so that certificates can have run out since. */
   const then = new Date('2020-07-01T12:00:00.000Z')
   it('T24 stays good when the authority’s certificate has expired since', async () => {

@@ -36,12 +36,12 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
     async send(entries) {
       const body = Buffer.concat(entries.map(({ payload }) => payload))
       const url = new URL(`${endpoint}/${text(config, 'bucket')}/${keyOf(text(config, 'prefix'), entries)}`)
-      const digest = createHash('sha256').update(body)
-      const bodySha256 = digest.copy().digest('hex')
+      const digest = createHash('sha256').update(body).digest()
+      const [bodySha256, checksum] = [digest.toString('hex'), digest.toString('base64')]
       const headers = {
         'content-type': format === 'cef' ? 'text/plain; charset=utf-8' : 'application/x-ndjson',
         // What arrived is compared with it before it is kept.
-        'x-amz-checksum-sha256': digest.digest('base64'),
+        'x-amz-checksum-sha256': checksum,
         ...(lock
           ? {
               // Object Lock asks for one of the two digests; stores like S3 may know this one only.
@@ -58,7 +58,7 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
         nowMs(),
       )
       try {
-        return sentBy(await client.request('PUT', url.href, signed, body))
+        return sentBy(await client.request('PUT', url.href, signed, body), checksum)
       } catch (error) {
         return noAnswer(error)
       }
@@ -69,7 +69,7 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
   }
 
   /** An object is never refused for a record in it: a 400 is about the request (its clock, its digest, its bucket). */
-  function sentBy(answer: Answer): Sent {
+  function sentBy(answer: Answer, checksum: string): Sent {
     const sent = sentByStatus(answer, nowMs())
     // S3 answers 200, and with the object's ETag; nobody else who answers in its place does.
     if (sent.what === 'confirmed' && (answer.status !== 200 || !answer.headers.etag))
@@ -78,6 +78,9 @@ export function s3Sink({ config, format, secrets, nowMs }: SinkContext): Sink {
         because: `a ${answer.status} without an ETag came back: no store answered`,
         isConfig: true,
       }
+    // S3 says what it has kept; not all stores like it do.
+    if (sent.what === 'confirmed' && (answer.headers['x-amz-checksum-sha256'] ?? checksum) !== checksum)
+      return { what: 'again', because: 'the store kept something else: its checksum is another one', isConfig: true }
     // Object Lock is for versions: what was kept without one was kept without a lock.
     if (sent.what === 'confirmed' && lock && !versionOf(answer))
       return { what: 'again', because: 'the store kept it without a version, so without a lock', isConfig: true }

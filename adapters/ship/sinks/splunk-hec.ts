@@ -83,7 +83,8 @@ export function splunkHecSink(context: SinkContext): Sink {
     // 400: this indexer does not know the channel, so it was not the one that took the events, or has forgotten them.
     const isForgotten = answer?.status === 400
     if (isForgotten) forget('the indexer does not know the channel')
-    else if (oldest && nowMs() - oldest.sinceMs > timeoutMs) {
+    // Also when the clock was set back: a day's wait would be one without a word.
+    else if (oldest && Math.abs(nowMs() - oldest.sinceMs) > timeoutMs) {
       const isAnswered = answer?.status === 200
       const asking = isAnswered ? '' : `: who asks for it gets ${answer ? `a ${answer.status}` : 'no answer'}`
       forget(`no acknowledgement within ${timeoutMs} ms${asking}`)

@@ -93,9 +93,16 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
     // New batches go over a new connection.
     line = undefined
     ending.isEnding = true
-    clearTimeout(ending.timer)
-    ending.socket.setTimeout(config.timeout_ms)
+    within(ending)
+    ending.socket.once('finish', () => within(ending))
     ending.socket.end()
+  }
+
+  /** Time to read what is left, or to answer its end. What a receiver says is neither: one that talks on is not waited for. */
+  const within = (ending: Line): void => {
+    clearTimeout(ending.timer)
+    const late = new Error(`nothing was read for ${config.timeout_ms} ms`)
+    ending.timer = setTimeout(() => ending.socket.destroy(late), config.timeout_ms)
   }
 
   return {
@@ -118,7 +125,10 @@ export function syslogTlsSink({ config, format }: SinkContext): Sink {
       const confirmed = new Promise<Confirmation>((resolve) => over.settle.push(resolve))
       over.timer ??= setTimeout(finish, confirmMs)
       const body = Buffer.concat(entries.map(({ payload }) => payload))
-      if (!over.socket.write(body)) await drained(over.socket)
+      const isBelow = over.socket.write(body, (error) => {
+        if (!error && over.isEnding) within(over)
+      })
+      if (!isBelow) await drained(over.socket)
       return { what: 'accepted', confirmed }
     },
     flush: finish,

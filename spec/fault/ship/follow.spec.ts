@@ -126,6 +126,24 @@ describe('what is sent', () => {
     })
   })
 
+  it('is what a plugin server that is slow to stop writes, however much its successor does', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(1)
+    young.append(1)
+    let nowMs = Date.now()
+    receiver.reply = () => {
+      if (receiver.got.length === 2) old.append(1)
+      // As fast as it is read, for a minute and more.
+      if (receiver.got.length < 100) young.append(1)
+      nowMs += 1_000
+      return { status: 200 }
+    }
+    await shipOnce(place, sinks, { nowMs: () => nowMs, giveUpMs: 600_000 })
+    const boots = ndjson(receiver.got).map(({ boot }) => boot as string)
+    expect(boots.filter((boot) => boot === old.boot)).toHaveLength(2)
+    expect(boots.lastIndexOf(old.boot)).toBeLessThan(40)
+  })
+
   it('is a record of 64 KiB and more as well', async () => {
     const trail = new TrailOnDisk(place.trail)
     trail.append(1, { detail: 'x'.repeat(65_000) })
@@ -256,6 +274,32 @@ describe('nothing is passed over: sending stops, loudly', () => {
     expect(numbers()).toEqual([1, 2, 3, 1, 2])
   })
 
+  it('nor, after a restart, where a plugin server that is slow to stop begins a segment', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(2)
+    young.append(2)
+    await shipOnce(place, sinks)
+    old.rotate()
+    old.append(1)
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(numbers()).toEqual([1, 2, 1, 2, 3])
+  })
+
+  it('nor where it wrote after the last record that the next start names', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(2)
+    young.append(2)
+    await shipOnce(place, sinks)
+    old.append(1)
+    await shipOnce(place, sinks)
+    const previous = { file: young.file, boot: young.boot, seq: 2, last: '', torn_bytes: 0 }
+    new TrailOnDisk(place.trail, 3_000).append(1, { type: 'start', previous })
+    const { of } = await shipOnce(place, sinks)
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(numbers()).toEqual([1, 2, 1, 2, 3, 1])
+  })
+
   it('nor in trails of the product: over ends in order, torn ends, and a last line nobody can read; but for a log that is gone', async () => {
     mkdirSync(place.trail)
     const logOf = (key: string): string => {
@@ -333,10 +377,20 @@ describe('nothing is passed over: sending stops, loudly', () => {
     expect(numbers()).toEqual([1, 2, 3, 4])
   })
 
-  it('a cursor that cannot be read is not taken for none', async () => {
+  it.each([
+    { note: 'that cannot be read', bend: () => '{"file":' },
+    { note: 'without the length of its line', bend: (cursor: object) => ({ ...cursor, lineBytes: undefined }) },
+    { note: 'before the beginning', bend: (cursor: object) => ({ ...cursor, offset: -1 }) },
+    {
+      note: 'with a line longer than what is before it',
+      bend: (cursor: object) => ({ ...cursor, lineBytes: 2 ** 40 }),
+    },
+    { note: 'whose number is none', bend: (cursor: object) => ({ ...cursor, seq: 'one' }) },
+  ])('a cursor $note is not taken for none', async ({ bend }) => {
     new TrailOnDisk(place.trail).append(1)
     await shipOnce(place, sinks)
-    writeFileSync(join(place.state, 'lines.cursor.json'), '{"file":')
+    const bent = bend(JSON.parse(place.read('lines.cursor.json')) as object)
+    writeFileSync(join(place.state, 'lines.cursor.json'), typeof bent === 'string' ? bent : JSON.stringify(bent))
     await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/lines\.cursor\.json is no cursor/)
   })
 
@@ -402,6 +456,29 @@ describe('a cursor that cannot be written', () => {
     expect(ended).toBe('gave_up')
     expect(status?.last_error?.message).toMatch(/^cannot go on: EISDIR/)
     expect(receiver.got.length).toBeLessThan(12)
+    expect(status?.counts).toMatchObject({ confirmed: 0, resent: receiver.got.length })
+  })
+})
+
+describe('a trail that cannot be read', () => {
+  it('is no trail that was sent: the state is said, and no figure of before', async () => {
+    new TrailOnDisk(place.trail).append(1)
+    await shipOnce(place, sinks)
+    expect(place.status('lines')).toMatchObject({ state: 'idle', records_behind: 0, bytes_behind: 0 })
+    mkdirSync(join(place.trail, 'trail-00000000-unreadable.jsonl'))
+    const { of, logged } = await shipOnce(place, sinks, { giveUpMs: 200 })
+    expect(of('lines').ended).toBe('gave_up')
+    const { state, records_behind, bytes_behind, oldest_unsent, last_error } = place.status('lines')
+    expect({ state, records_behind, bytes_behind, oldest_unsent }).toEqual({
+      state: 'retrying',
+      records_behind: null,
+      bytes_behind: null,
+      oldest_unsent: null,
+    })
+    expect(last_error.message).toMatch(/^cannot go on: EISDIR/)
+    expect(logged.map(({ message }) => message).filter((said) => said.startsWith('the lag'))).toEqual([
+      expect.stringMatching(/^the lag cannot be measured: EISDIR/),
+    ])
   })
 })
 

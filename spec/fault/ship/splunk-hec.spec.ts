@@ -219,6 +219,18 @@ describe('T33 HEC with acknowledgement', () => {
     expect(arrived(hec.records)).toMatchObject({ repeated: 2 })
   })
 
+  it('nor is it waited for a day longer when the clock is set back by one', async () => {
+    new TrailOnDisk(place.trail).append(2)
+    let nowMs = Date.now()
+    hec.instead = ({ path }) => {
+      if (path !== '/services/collector/ack' || posted() > 1) return undefined
+      nowMs -= 86_400_000
+      return { status: 200, body: '{"acks":{"0":false}}' }
+    }
+    const { of } = await shipOnce(place, [sink], { nowMs: () => nowMs, giveUpMs: 1_000 })
+    expect(of('splunk')).toMatchObject({ ended: 'done', status: { counts: { resent: 2 } } })
+  }, 3_000)
+
   it('an acknowledgement that cannot be asked for is said to be that', async () => {
     new TrailOnDisk(place.trail).append(1)
     hec.instead = ({ path }) => (path === '/services/collector/ack' ? { status: 403 } : undefined)

@@ -124,6 +124,14 @@ describe('what a connection that broke may have eaten', () => {
     expect(of('syslog')).toMatchObject({ ended: 'gave_up', status: { records_behind: 5, counts: { confirmed: 0 } } })
   })
 
+  it('nor is one that talks on waited for', async () => {
+    server.isTalker = true
+    new TrailOnDisk(place.trail).append(5)
+    const { of, logged } = await shipOnce(place, [{ ...sink, timeout_ms: 200 }], { giveUpMs: 1_000 })
+    expect(of('syslog')).toMatchObject({ ended: 'gave_up', status: { state: 'retrying', counts: { confirmed: 0 } } })
+    expect(logged[0]?.message).toMatch(/not confirmed, and are sent again: nothing was read for 200 ms/)
+  })
+
   it('while nothing breaks, one connection carries many batches', async () => {
     new TrailOnDisk(place.trail).append(300)
     await shipOnce(place, [{ ...sink, confirm_ms: 5_000, batch: { records: 10, linger_ms: 0 } }])

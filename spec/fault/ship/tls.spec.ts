@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { makeAuthority } from '../../support/siem/certificates.ts'
-import { quick, shipOnce, Workplace } from '../../support/siem/shipper.ts'
+import { eventually } from '../../support/eventually.ts'
+import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
 import { TrailOnDisk } from '../../support/siem/trail-on-disk.ts'
 
 let place: Workplace
@@ -55,5 +56,23 @@ describe('a receiver whose certificate no trusted authority has signed', () => {
     const sink = { name: 'one', type: 'https', url: `https://127.0.0.1:${port}/`, ca_file: caFile, ...quick }
     expect((await shipOnce(place, [sink])).of('one').ended).toBe('done')
     expect(got).toBe(1)
+  })
+
+  it('also where it is put there while the shipper runs', async () => {
+    const caFile = join(place.folder, 'ca.pem')
+    writeFileSync(caFile, makeAuthority('127.0.0.1').ca)
+    const sink = { name: 'one', type: 'https', url: `https://127.0.0.1:${port}/`, ca_file: caFile, ...quick }
+    const shipper = shipHere(place, [sink])
+    await eventually(
+      () => Promise.resolve(shipper.logged),
+      (logged) => logged.length > 0,
+    )
+    expect(got).toBe(0)
+    writeFileSync(caFile, ca)
+    await eventually(
+      () => Promise.resolve(got),
+      (count) => count === 1,
+    )
+    await shipper.stop()
   })
 })

@@ -22,6 +22,8 @@ export class SyslogServer {
   maxVersion: 'TLSv1.2' | 'TLSv1.3' = 'TLSv1.3'
   /** Ends its side without a word of TLS. */
   isRude = false
+  /** Never ends its side, and talks on. */
+  isTalker = false
 
   constructor(certificate: Certificate) {
     this.#certificate = certificate
@@ -61,7 +63,12 @@ export class SyslogServer {
       socket.pause()
       return
     }
+    if (this.isTalker) {
+      const talking = setInterval(() => socket.write('.'), 20)
+      socket.on('close', () => clearInterval(talking))
+    }
     socket.on('end', () => {
+      if (this.isTalker) return
       if (this.isRude) socket.destroy()
       else socket.end()
     })

@@ -40,6 +40,7 @@ describe('the configuration of anchors', () => {
     ['two secrets', { directory: '/t', stores: [{ ...store, secret_access_key_file: '/s' }] }, 'stores[0]: needs secret_access_key_env or secret_access_key_file, and not both'],
     ['a collector over plain HTTP', { directory: '/t', collectors: [{ name: 'c', url: 'http://collector.example/' }] }, 'collectors[0].url: must be an https URL without user and fragment (http only to this machine itself)'],
     ['a password in a URL', { directory: '/t', time_stamps: [{ name: 't', url: 'https://me:pw@tsa.example' }] }, 'time_stamps[0].url: must be an http or https URL without user and fragment'],
+    ['a port that is none', { directory: '/t', collectors: [{ name: 'c', url: 'https://collector.example:65536/' }] }, 'collectors[0].url: must be an https URL without user and fragment (http only to this machine itself)'],
     ['no days to retain', { directory: '/t', stores: [{ ...store, retain_days: 0 }] }, 'stores[0].retain_days: must be >= 1'],
     ['a prefix that leads elsewhere', { directory: '/t', stores: [{ ...store, prefix: '/x' }] }, 'stores[0].prefix: must be names, each with a slash behind it and no dot before it'],
     ['a prefix that leads to another bucket', { directory: '/t', stores: [{ ...store, prefix: '../other/' }] }, 'stores[0].prefix: must be names, each with a slash behind it and no dot before it'],

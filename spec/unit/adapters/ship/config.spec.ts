@@ -113,6 +113,21 @@ describe('a configuration', () => {
       [/url: must be an https URL/],
     ],
     [
+      'a port that is none',
+      { directory: '/t', metrics: '127.0.0.1:65536', sinks: [{ name: 'a', type: 'https', ...least.https }] },
+      ['metrics: must be a host and a port up to 65535, as 127.0.0.1:9464'],
+    ],
+    [
+      'a port that is none in a URL',
+      withSink({ name: 'a', type: 'https', url: 'https://collector.example:65536/in' }),
+      [/^sinks\[0\] \(a\)\.url: must be an https URL/],
+    ],
+    [
+      'a line feed before the token',
+      withSink({ name: 'a', type: 'https', url: 'https://s', token_env: 'A', token_prefix: 'Bearer\n' }),
+      [/^sinks\[0\] \(a\)\.token_prefix: must match pattern/],
+    ],
+    [
       'a user in the URL',
       withSink({ name: 'a', type: 'https', url: 'https://u:hunter2@s/' }),
       [/url: must be an https URL/],

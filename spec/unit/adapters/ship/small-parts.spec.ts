@@ -20,6 +20,20 @@ describe('the wait before the next try', () => {
   })
 })
 
+describe('a web page', () => {
+  it.each<[contentType: string | undefined, body: string, what: string]>([
+    ['text/html', '', 'again'],
+    ['application/xhtml+xml; charset=utf-8', '', 'again'],
+    [undefined, '\ufeff\r\n <!DOCTYPE html><title>Log in', 'again'],
+    ['text/plain', '<html lang=en>', 'again'],
+    ['application/json', '{"html":"<html>"}', 'confirmed'],
+    [undefined, '', 'confirmed'],
+  ])('of type %s that says %j: %s', (type, body, what) => {
+    const headers = type === undefined ? {} : { 'content-type': type }
+    expect(sentByStatus({ status: 200, headers, body: Buffer.from(body) }, 0).what).toBe(what)
+  })
+})
+
 describe('Retry-After', () => {
   const now = Date.UTC(2026, 10, 25, 10)
   it.each([
@@ -53,7 +67,7 @@ describe('a status', () => {
     [404, 'again', true],
     [100, 'again', true],
   ])('%i: %s', (status, what, isConfig) => {
-    const sent = sentByStatus({ status, headers: {} }, 0)
+    const sent = sentByStatus({ status, headers: {}, body: Buffer.alloc(0) }, 0)
     expect([sent.what, 'isConfig' in sent ? sent.isConfig : undefined]).toEqual([what, isConfig])
   })
 })
@@ -148,5 +162,17 @@ describe('metrics', () => {
     expect(text).not.toContain('kmcp_ship_records_behind{')
     expect(text).toContain('kmcp_ship_dead_letters{sink="a",type="https"} 2\n')
     expect(text).toContain('kmcp_ship_faults_total{sink="a",type="https"} 0\n')
+  })
+
+  it.each([
+    [{ records: 0, bytes: 0, oldest: null }, 0],
+    [{ records: null, bytes: 5, oldest: null }, undefined],
+    [{ records: null, bytes: null, oldest: null }, undefined],
+  ])('%o: the oldest is %s s old, and no zero stands for what nobody knows', (behind, seconds) => {
+    const text = metricsText([new StatusKeeper('a', 'https').at(undefined, behind, null, 0)], 0)
+    const said = /^kmcp_ship_oldest_unsent_seconds.* (\d+)$/m.exec(text)?.[1]
+    expect(said).toBe(seconds?.toString())
+    expect(text.includes('kmcp_ship_bytes_behind{')).toBe(behind.bytes !== null)
+    expect(text).not.toContain('kmcp_ship_dead_letters{')
   })
 })
