@@ -342,9 +342,10 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly service?: { readonly name?: unknown }
     readonly tries?: unknown
   }
+  // What Kong does not know is -1 or empty there: an answer of its own has no upstream's latency and status.
   const number = (value: unknown): number | null =>
-    value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
-  const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
+    value === undefined || value === '' || !(Number(value) >= 0) ? null : Number(value)
+  const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? shorten(value) : null)
   // An empty table of Lua's comes as an object.
   const tries = (Array.isArray(log.tries) ? log.tries : []) as readonly {
     readonly ip?: unknown
