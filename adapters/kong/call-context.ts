@@ -51,12 +51,13 @@ export async function resumeCall(kong: Kong, runtime: Runtime): Promise<Begun> {
  */
 export function stoppedBefore(serialized: unknown, runtime: Runtime): Call | undefined {
   const { request, response } = (serialized ?? {}) as {
-    readonly request?: { readonly method?: unknown; readonly uri?: unknown }
+    readonly request?: { readonly method?: string; readonly uri?: string }
     readonly response?: { readonly status?: unknown }
   }
   if (!(Number(response?.status) >= 400)) return undefined
-  const [path = '', query = ''] = String(request?.uri ?? '').split('?', 2)
-  return newCall(runtime, { verb: String(request?.method ?? ''), path, query }, {})
+  const { method, uri } = { method: '', uri: '', ...request }
+  const [path = '', query = ''] = uri.split('?', 2)
+  return newCall(runtime, { verb: method, path, query }, {})
 }
 
 function newCall(runtime: Runtime, line: { verb: string; path: string; query: string }, headers: Headers): Call {

@@ -41,13 +41,16 @@ function configured(version: string): Required<InstanceType<typeof Plugin>> {
 /** A request without a token, or the log of a call. */
 const kong = (callId?: string): Kong =>
   ({
-    client: { getForwardedIp: async () => '127.0.0.1' },
-    ctx: { shared: { get: async () => callId, set: async () => undefined } },
-    log: { serialize: async () => ({}) },
-    nginx: { getVar: async (name: string) => (name === 'request' ? 'POST /mcp/jira HTTP/1.1' : undefined) },
-    request: { getHeaders: async () => ({ host: 'gateway.example' }) },
-    response: { exit: async () => undefined },
-    router: { getRoute: async () => ({ paths: ['~/mcp/jira$'] }), getService: async () => ({ host: 'mcp-closed' }) },
+    client: { getForwardedIp: () => Promise.resolve('127.0.0.1') },
+    ctx: { shared: { get: () => Promise.resolve(callId), set: () => Promise.resolve(undefined) } },
+    log: { serialize: () => Promise.resolve({}) },
+    nginx: { getVar: (name: string) => Promise.resolve(name === 'request' ? 'POST /mcp/jira HTTP/1.1' : undefined) },
+    request: { getHeaders: () => Promise.resolve({ host: 'gateway.example' }) },
+    response: { exit: () => Promise.resolve(undefined) },
+    router: {
+      getRoute: () => Promise.resolve({ paths: ['~/mcp/jira$'] }),
+      getService: () => Promise.resolve({ host: 'mcp-closed' }),
+    },
   }) as unknown as Kong
 
 it('neither its policy nor where it records', async () => {
