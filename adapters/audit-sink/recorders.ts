@@ -1,6 +1,7 @@
 /** Who writes what is to be recorded: per route the audit plugin's configuration, per directory one trail. */
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import {
   type AuditEvent,
   admissionEvent,
@@ -52,6 +53,9 @@ interface OpenTrail {
 /** What a route has to say before its audit plugin has run, or while its trail cannot be written, is kept, as much as this. */
 const maxEarly = 100
 
+/** The log of an inner request comes before that of the outer one, unless the worker that had it is gone or busy. */
+const askedWithinMs = 1_000
+
 export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
   readonly #byRoute = new Map<string, RecorderConfig>()
@@ -88,13 +92,16 @@ export class Recorders {
       use: () => this.#use(route, config),
       admit: (call) => this.#append(trails, (saltKey) => admissionEvent(call, rules, saltKey), true),
       complete: async (call, serialized) => {
+        call.tellOuter?.(serialized)
         // An inner request is part of the outer call, which tells.
         if (call.exchangeOf !== undefined && !call.refusal) return
         // Published metadata, say: nothing was asked of a server, nothing was refused.
         if (call.isAnswered && !call.admission) return
         if (!call.admission) this.#use(route, config)
         if (!call.refusal || call.admission) {
-          await this.#tryTo(call.id, trails, (saltKey) => outcomeEvent(call, rules, saltKey, serialized))
+          const asked =
+            call.asked && (await Promise.race([call.asked, setTimeout(askedWithinMs, undefined, { ref: false })]))
+          await this.#tryTo(call.id, trails, (saltKey) => outcomeEvent(call, rules, saltKey, serialized, asked))
         } else if (!this.#recorded.has(call)) {
           await this.#refuse(config, call)
         }

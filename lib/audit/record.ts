@@ -87,9 +87,19 @@ export function refusalEvent(call: Call, refusal: Refusal, rules: RecordRules, s
   }
 }
 
-/** The record of what became of an admitted call, or of one that something else in Kong stopped. */
-export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, serialized: unknown): AuditEvent {
-  const seen = readSerialized(serialized)
+/**
+ * The record of what became of an admitted call, or of one that something else in Kong stopped.
+ *
+ * @param asked of a call that was answered by an exchange, Kong's log of the inner request: it tells of the server
+ */
+export function outcomeEvent(
+  call: Call,
+  rules: RecordRules,
+  saltKey: Buffer,
+  serialized: unknown,
+  asked?: unknown,
+): AuditEvent {
+  const seen = { ...readSerialized(serialized), ...(asked === undefined ? {} : serverOf(asked)) }
   if (call.admission) {
     return {
       type: call.listed ? 'list' : 'outcome',
@@ -365,6 +375,12 @@ function readSerialized(serialized: unknown): JsonObject {
     client_ip: text(log.client_ip),
     kong_request_id: text(log.request?.id),
   }
+}
+
+/** What the log of an inner request says of the server that was asked. */
+function serverOf(serialized: unknown): JsonObject {
+  const { upstream, upstream_status, upstream_latency_ms } = readSerialized(serialized)
+  return { upstream, upstream_status, upstream_latency_ms } as JsonObject
 }
 
 function sessionOf(call: Call): string | null {

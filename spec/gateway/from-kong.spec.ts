@@ -154,7 +154,9 @@ describe.skipIf(skipReason)('with `identity: from-kong`', () => {
         async () => (await readStops(gateway.auditDir)).slice(before),
         (found) => found.length >= 3,
       )
-      const stop = { type: 'refusal', reason: 'stopped_by_kong', http_status: 401 }
+      // Nobody was asked: null, where Kong has -1 and an empty text.
+      const unasked = { upstream: null, upstream_status: null, upstream_latency_ms: null }
+      const stop = { type: 'refusal', reason: 'stopped_by_kong', http_status: 401, ...unasked }
       expect(stops).toMatchObject(
         Array(3).fill({ ...stop, route: `keys${end}`, verb: 'POST', path: `/mcp/keys${end}`, client_ip: '127.0.0.1' }),
       )
