@@ -1,6 +1,7 @@
 /** Who writes what is to be recorded: per route the audit plugin's configuration, per directory one trail. */
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import {
   type AuditEvent,
   admissionEvent,
@@ -31,6 +32,8 @@ export interface RecorderConfig {
 
 /** Writes the records of one route. */
 export interface Recorder {
+  /** A call begins in this configuration. */
+  use(): void
   /** @returns the admission's number. @throws Error when it could not be written: the call must not go on */
   admit(call: Call): Promise<number>
   /** Writes what became of a call; what cannot be written is logged, the answer has long gone. */
@@ -50,6 +53,9 @@ interface OpenTrail {
 /** What a route has to say before its audit plugin has run, or while its trail cannot be written, is kept, as much as this. */
 const maxEarly = 1_000
 
+/** The log of an inner request comes before that of the outer one, unless the worker that had it is gone or busy. */
+const askedWithinMs = 1_000
+
 export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
   readonly #byRoute = new Map<string, RecorderConfig>()
@@ -58,7 +64,9 @@ export class Recorders {
   /** What happened apart from calls and could not be written yet, by trail. */
   readonly #late = new Map<Trail, AuditEvent[]>()
   readonly #catchingUp = new Map<Trail, Promise<string | undefined>>()
-  readonly #lastSaid = new Map<string, string>()
+  /** By route, and by what it is about. */
+  readonly #lastSaid = new Map<string, Map<string, AuditEvent>>()
+  readonly #retelling = new Set<string>()
   readonly #recorded = new WeakSet<Call>()
   readonly #clock: Clock
   readonly #log: Log
@@ -69,31 +77,50 @@ export class Recorders {
   }
 
   /**
-   * The recorder of a route; from now on refusals of the route's other plugins are recorded with it, too.
+   * The recorder of a route. Refusals of the route's other plugins are recorded as the configuration says that was
+   * registered first, or in which a call began last: Kong brings a replaced one along once more to end a call in it.
    *
    * @throws Error where another route writes to the same directory with other settings
    */
   register(route: string, config: RecorderConfig): Recorder {
     const trails = this.#trailsOf(config)
-    this.#byRoute.set(route, config)
+    if (!this.#byRoute.has(route)) this.#byRoute.set(route, config)
     for (const event of this.#early.get(route) ?? []) this.#write(config, event)
     this.#early.delete(route)
     for (const event of this.#earlyForAll.splice(0)) this.noteAll(event)
     const { rules } = config
     return {
+      use: () => this.#use(route, config),
       admit: (call) => this.#append(trails, (saltKey) => admissionEvent(call, rules, saltKey), true),
       complete: async (call, serialized) => {
+        call.tellOuter?.(serialized)
         // An inner request is part of the outer call, which tells.
         if (call.exchangeOf !== undefined && !call.refusal) return
         // Published metadata, say: nothing was asked of a server, nothing was refused.
         if (call.isAnswered && !call.admission) return
+        if (!call.admission) this.#use(route, config)
         if (!call.refusal || call.admission) {
-          await this.#tryTo(call.id, trails, (saltKey) => outcomeEvent(call, rules, saltKey, serialized))
+          const asked =
+            call.asked && (await Promise.race([call.asked, setTimeout(askedWithinMs, undefined, { ref: false })]))
+          await this.#tryTo(call.id, trails, (saltKey) => outcomeEvent(call, rules, saltKey, serialized, asked))
         } else if (!this.#recorded.has(call)) {
           await this.#refuse(config, call)
         }
       },
     }
+  }
+
+  /** A trail that is new to a route has to say, too, what holds there since before. */
+  #use(route: string, config: RecorderConfig): void {
+    const before = this.#byRoute.get(route)
+    this.#byRoute.set(route, config)
+    if (!before || resolve(before.directory) === resolve(config.directory)) return
+    this.#retelling.add(route)
+    // After the plugin that brings the trail along has said its own.
+    queueMicrotask(() => {
+      this.#retelling.delete(route)
+      for (const event of this.#lastSaid.get(route)?.values() ?? []) this.#write(config, event)
+    })
   }
 
   /**
@@ -113,10 +140,13 @@ export class Recorders {
   /** Records what happened to a route apart from its calls. Kept until the route's audit plugin is there. */
   note(route: string, event: AuditEvent): void {
     // The same again, of a plugin that was only started again, says nothing.
-    const said = canonicalJson(event)
-    const about = canonicalJson([route, event.type, event.use ?? event.plugin ?? null])
-    if (this.#lastSaid.get(about) === said) return
-    this.#lastSaid.set(about, said)
+    const said = this.#lastSaid.get(route) ?? new Map<string, AuditEvent>()
+    this.#lastSaid.set(route, said)
+    const about = canonicalJson([event.type, event.use ?? event.plugin ?? null])
+    const before = said.get(about)
+    if (before && canonicalJson(before) === canonicalJson(event)) return
+    said.set(about, event)
+    if (this.#retelling.has(route)) return
     const config = this.#byRoute.get(route)
     if (config) {
       this.#write(config, event)

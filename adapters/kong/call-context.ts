@@ -38,7 +38,26 @@ export async function resumeCall(kong: Kong, runtime: Runtime): Promise<Begun> {
   const call = typeof id === 'string' ? runtime.calls.get(id) : undefined
   if (call) return { call }
   const lost = newCall(runtime, { verb: '', path: '', query: '' }, {})
+  runtime.calls.add(lost)
+  await kong.ctx.shared.set(callKey, lost.id)
   return { call: lost, refuse: { why: 'stage_out_of_order', stage: 'first', ran: [] } }
+}
+
+/**
+ * A request that none of the plugins began, as its log tells of it: something in Kong with a higher priority stopped it
+ * (`key-auth`, `bot-detection`), or Kong itself, while no plugin server answered.
+ *
+ * @returns undefined for what was answered without anybody being stopped: a preflight, say
+ */
+export function stoppedBefore(serialized: unknown, runtime: Runtime): Call | undefined {
+  const { request, response } = (serialized ?? {}) as {
+    readonly request?: { readonly method?: string; readonly uri?: string }
+    readonly response?: { readonly status?: unknown }
+  }
+  if (!(Number(response?.status) >= 400)) return undefined
+  const { method, uri } = { method: '', uri: '', ...request }
+  const [path = '', query = ''] = uri.split('?', 2)
+  return newCall(runtime, { verb: method, path, query }, {})
 }
 
 function newCall(runtime: Runtime, line: { verb: string; path: string; query: string }, headers: Headers): Call {

@@ -7,7 +7,7 @@ import type { Stage, StageEnd } from '../../lib/context/stage.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { readRequest } from '../../lib/mcp/read-request.ts'
 import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
-import { beginCall, callKey, resumeCall } from './call-context.ts'
+import { beginCall, callKey, resumeCall, stoppedBefore } from './call-context.ts'
 import { type Config, routeKey, withoutNulls } from './config.ts'
 import type { Kong, PluginModule } from './pdk.ts'
 import { readLog } from './read-log.ts'
@@ -54,43 +54,70 @@ export const version = '0.1.0'
  */
 export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
   class Plugin {
-    readonly #run: (kong: Kong) => Promise<void>
-    readonly #complete: ((call: Call, serialized: unknown) => void | Promise<void>) | undefined
+    readonly #config: C & Config
     readonly #runtime: Runtime
+    readonly #route: string
+    #run: ((kong: Kong) => Promise<void>) | undefined
+    #complete: ((call: Call, serialized: unknown) => void | Promise<void>) | undefined
 
     constructor(rawConfig: Record<string, unknown>) {
-      const runtime = (this.#runtime = sharedRuntime())
-      const config = withoutNulls(rawConfig) as C & Config
-      const route = routeKey(config)
-      const instead = definition.instead?.(config, runtime)
-      if (instead) {
-        this.#run = async (kong) => exit(kong, await instead())
-        return
-      }
-      let stages: Stage[] = []
-      let fault: string | undefined
-      const told = { type: 'configuration', plugin: definition.name } as const
-      try {
-        stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
-        this.#complete = definition.log?.(config, runtime, route)
-        const settings = shownSettings(definition.schema, config as JsonObject, new Set(definition.toldApart))
-        runtime.recorders.note(route, { ...told, event: 'in_force', settings })
-      } catch (error) {
-        fault = error instanceof Error ? error.message : String(error)
-        runtime.recorders.note(route, { ...told, event: 'refused', because: fault })
-        runtime.log('error', `${definition.name} on ${route}: configuration refused: ${fault}`)
-      }
-      this.#run = (kong) => runStages(kong, definition, { stages, fault, runtime, route })
+      this.#runtime = sharedRuntime()
+      this.#config = withoutNulls(rawConfig) as C & Config
+      this.#route = routeKey(this.#config)
     }
 
     access(kong: Kong): Promise<void> {
+      this.#run ??= this.#prepare()
       return this.#run(kong)
     }
 
     async log(kong: Kong): Promise<void> {
       const id = await kong.ctx.shared.get(callKey)
       const call = typeof id === 'string' ? this.#runtime.calls.take(id) : undefined
-      if (call && this.#complete) await this.#complete(call, await readLog(kong, call))
+      // One that a plugin server before this one began: that log has it, if it was admitted.
+      if (typeof id === 'string' && !call) return
+      const serialized = await readLog(kong, call)
+      const ended = call ?? stoppedBefore(serialized, this.#runtime)
+      if (!ended) return
+      this.#complete ??= this.#prepareLog()
+      await this.#complete(ended, serialized)
+    }
+
+    /**
+     * With the first request, not with the instance: a configuration that has been replaced comes once more, for the log of
+     * a call that began under it, and what it says (a policy, say) has not come into force again.
+     */
+    #prepare(): (kong: Kong) => Promise<void> {
+      const [config, runtime, route] = [this.#config, this.#runtime, this.#route]
+      const instead = definition.instead?.(config, runtime)
+      if (instead) return async (kong) => exit(kong, await instead())
+      let stages: Stage[] = []
+      let fault: string | undefined
+      const told = { type: 'configuration', plugin: definition.name } as const
+      try {
+        stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
+        const settings = shownSettings(definition.schema, config as JsonObject, new Set(definition.toldApart))
+        runtime.recorders.note(route, { ...told, event: 'in_force', settings })
+      } catch (error) {
+        fault = this.#refused(error)
+        runtime.recorders.note(route, { ...told, event: 'refused', because: fault })
+      }
+      return (kong) => runStages(kong, definition, { stages, fault, runtime, route })
+    }
+
+    #prepareLog(): (call: Call, serialized: unknown) => void | Promise<void> {
+      try {
+        return definition.log?.(this.#config, this.#runtime, this.#route) ?? (() => undefined)
+      } catch (error) {
+        this.#refused(error)
+        return () => undefined
+      }
+    }
+
+    #refused(error: unknown): string {
+      const fault = error instanceof Error ? error.message : String(error)
+      this.#runtime.log('error', `${definition.name} on ${this.#route}: configuration refused: ${fault}`)
+      return fault
     }
   }
   // Kong asks a plugin for its phases by the methods its class has, and each phase is a round trip.
@@ -185,7 +212,9 @@ async function settle(
   }
   call.refusal = end.refuse
   if (toWire(end.refuse).httpStatus === 503) runtime.log('error', `${route}: closed: ${JSON.stringify(end.refuse)}`)
-  call.clientIp = await port.clientIp()
+  // A client that has left is on record all the same.
+  const clientIp = await port.clientIp().catch(() => undefined)
+  if (clientIp !== undefined) call.clientIp = clientIp
   const isOnRecord = await runtime.recorders.recordRefusal(route, call)
   if (end.answer && isOnRecord) return withHeaders(end.answer)
   const refusal: Refusal = isOnRecord ? end.refuse : { why: 'not_on_record', because: 'the refusal' }

@@ -7,9 +7,9 @@ import type { Kong } from './pdk.ts'
  * The log of a request, in its log phase. What the tap kept is not in it, because other plugins log the same: it is asked
  * for apart, and only where the answer goes on record.
  */
-export async function readLog(kong: Kong, call: Call): Promise<unknown> {
+export async function readLog(kong: Kong, call: Call | undefined): Promise<unknown> {
   const serialized = await kong.log.serialize()
-  if (!call.admission || call.exchangeOf !== undefined || !hasPieces(serialized)) return serialized
+  if (!call?.admission || call.exchangeOf !== undefined || !hasPieces(serialized)) return serialized
   // Without it the outcome says less; it must be written all the same.
   return withPieces(serialized, await kong.ctx.shared.get(tapKey).catch(() => undefined))
 }

@@ -97,7 +97,7 @@ export function refuse(state: RequestState, status: number): void {
 export function finish(state: RequestState): void {
   state.endedAtMs = Date.now()
   state.bytesSent = state.request.socket.bytesWritten - state.bytesWrittenBefore
-  state.status ||= 499
+  if (state.status === 0) leftBeforeAnswer(state)
   for (const { plugin, use } of state.plan.log) {
     try {
       plugin.log?.(state, use)
@@ -106,6 +106,14 @@ export function finish(state: RequestState): void {
     }
   }
   if (state.body !== undefined) void discardBody(state)
+}
+
+/** To nginx a server that was asked and has not answered has the status `-`; Kong counts how long it was waited for. */
+function leftBeforeAnswer(state: RequestState): void {
+  state.status = 499
+  if (state.balancerEndedAtMs === 0) return
+  state.upstreamStatus += state.upstreamStatus ? ', -' : '-'
+  state.waitingMs ??= state.endedAtMs - state.balancerEndedAtMs
 }
 
 /** A plugin of the plugin server, with the phases it has. */

@@ -88,9 +88,19 @@ export function refusalEvent(call: Call, refusal: Refusal, rules: RecordRules, s
   }
 }
 
-/** The record of what became of an admitted call, or of one that something else in Kong stopped. */
-export function outcomeEvent(call: Call, rules: RecordRules, saltKey: Buffer, serialized: unknown): AuditEvent {
-  const seen = readSerialized(serialized)
+/**
+ * The record of what became of an admitted call, or of one that something else in Kong stopped.
+ *
+ * @param asked of a call that was answered by an exchange, Kong's log of the inner request: it tells of the server
+ */
+export function outcomeEvent(
+  call: Call,
+  rules: RecordRules,
+  saltKey: Buffer,
+  serialized: unknown,
+  asked?: unknown,
+): AuditEvent {
+  const seen = { ...readSerialized(serialized), ...(asked === undefined ? {} : serverOf(asked)) }
   if (call.admission) {
     return {
       type: call.listed ? 'list' : 'outcome',
@@ -343,9 +353,10 @@ function readSerialized(serialized: unknown): JsonObject {
     readonly service?: { readonly name?: unknown }
     readonly tries?: unknown
   }
+  // What Kong does not know is -1 or empty there: an answer of its own has no upstream's latency and status.
   const number = (value: unknown): number | null =>
-    value === undefined || value === '' || Number.isNaN(Number(value)) ? null : Number(value)
-  const text = (value: unknown): string | null => (typeof value === 'string' ? shorten(value) : null)
+    value === undefined || value === '' || !(Number(value) >= 0) ? null : Number(value)
+  const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? shorten(value) : null)
   // An empty table of Lua's comes as an object.
   const tries = (Array.isArray(log.tries) ? log.tries : []) as readonly {
     readonly ip?: unknown
@@ -365,6 +376,12 @@ function readSerialized(serialized: unknown): JsonObject {
     client_ip: text(log.client_ip),
     kong_request_id: text(log.request?.id),
   }
+}
+
+/** What the log of an inner request says of the server that was asked. */
+function serverOf(serialized: unknown): JsonObject {
+  const { upstream, upstream_status, upstream_latency_ms } = readSerialized(serialized)
+  return { upstream, upstream_status, upstream_latency_ms } as JsonObject
 }
 
 function sessionOf(call: Call): string | null {

@@ -83,6 +83,8 @@ export interface Admission {
  * @property sentDigest  digest of the body as it was sent on, where that is not what the client sent
  * @property switchedOff what neither side may offer the other
  * @property isFromKong  Kong's own plugin authenticated the caller, with credentials the inner request needs again
+ * @property asked       of a call that is answered by an exchange: Kong's log of the inner request, once it is there
+ * @property tellOuter   takes that log, of the inner request
  * @property isAnswered  the suite gave the client its answer itself, and it was no refusal
  * @property exchangeOf  the outer call's id where this is the suite's own inner request for a list
  * @property exchangeBody digest of the one body that inner request may have
@@ -95,6 +97,8 @@ export interface Call {
   readonly stages: StageName[]
   route?: string
   exchangeOf?: string
+  asked?: Promise<unknown>
+  tellOuter?: (serialized: unknown) => void
   isAnswered?: boolean
   exchangeBody?: string
   principal?: Principal

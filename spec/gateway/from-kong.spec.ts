@@ -15,6 +15,7 @@ import {
   skipReason,
   startGatewayUnderTest,
 } from '../support/gateway-under-test.ts'
+import { schemaFaults } from '../support/record-schema.ts'
 import { RecordingUpstream } from '../support/recording-upstream.ts'
 
 const get = call('get_issue', { key: 'OPS-1' })
@@ -143,10 +144,26 @@ describe.skipIf(skipReason)('with `identity: from-kong`', () => {
       expect(jira.everything()).not.toContain('robot-key')
     })
 
-    it('is Kong’s answer where its plugin refuses, and no token helps', async () => {
+    it('is Kong’s answer where its plugin refuses, and no token helps; that is on record', async () => {
+      const before = (await readStops(gateway.auditDir)).length
       const token = { authorization: `Bearer ${await gateway.tokenOf('alice')}` }
-      for (const headers of [{}, { apikey: 'wrong' }, token] as Record<string, string>[]) {
-        expect((await ask(`keys${end}`, headers)).status).toBe(401)
+      for (const headers of [{}, { apikey: 'wrong-canary' }, token] as Record<string, string>[]) {
+        expect((await ask(`keys${end}?apikey=wrong-canary`, headers)).status).toBe(401)
+      }
+      const stops = await eventually(
+        async () => (await readStops(gateway.auditDir)).slice(before),
+        (found) => found.length >= 3,
+      )
+      // Nobody was asked: null, where Kong has -1 and an empty text.
+      const unasked = { upstream: null, upstream_status: null, upstream_latency_ms: null }
+      const stop = { type: 'refusal', reason: 'stopped_by_kong', http_status: 401, ...unasked }
+      expect(stops).toMatchObject(
+        Array(3).fill({ ...stop, route: `keys${end}`, verb: 'POST', path: `/mcp/keys${end}`, client_ip: '127.0.0.1' }),
+      )
+      expect(JSON.stringify(stops)).not.toContain('wrong-canary')
+      for (const each of stops) {
+        expect(each).not.toHaveProperty('person')
+        expect(schemaFaults(each)).toEqual([])
       }
     })
 

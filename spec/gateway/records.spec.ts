@@ -1,7 +1,9 @@
 /** What is on record: before it happens, completely, in lines nobody can forge, and nothing that is a secret. */
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -198,6 +200,31 @@ describe.skipIf(skipReason)('records', () => {
       ])
     })
 
+    it('name who began to send a message and left', async () => {
+      const { hostname: address, port, host } = new URL(gateway.gateway)
+      const lines = [
+        `POST /mcp/${route} HTTP/1.1`,
+        `Host: ${host}`,
+        `Authorization: Bearer ${await gateway.tokenOf('bob')}`,
+        'Accept: application/json, text/event-stream',
+        'Content-Type: application/json',
+        'Content-Length: 100',
+        'Expect: 100-continue',
+      ]
+      const { records } = await leaves(1, async () => {
+        const socket = connect(Number(port), address)
+        socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+        // The go-ahead is for the suite, which asks for the body: a client that leaves earlier has asked for nothing.
+        await once(socket, 'data')
+        socket.write('{"jsonrpc"')
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        socket.destroy()
+      })
+      expect(records).toMatchObject([
+        { type: 'refusal', route, reason: 'request_over', person: { subject: 'bob' }, detail: {} },
+      ])
+    })
+
     it('tell of a list what was returned, and by name what was withheld', async () => {
       const { done, records } = await leaves(2, () =>
         gateway.send(route, { as: 'bob', json: rpc('tools/list'), headers: sessionHeader(route) }),
@@ -205,6 +232,12 @@ describe.skipIf(skipReason)('records', () => {
       const returned = (done.json.result?.tools as unknown[]).length
       expect(records.map(({ type }) => type)).toEqual(['admission', 'list'])
       expect(records[1]).toMatchObject({ call: records[0]?.call, returned, http_status: 200 })
+      // The server was asked within Kong's time, by a request of the suite's own, which tells of it.
+      expect(records[1]).toMatchObject({
+        upstream_status: '200',
+        upstream_latency_ms: expect.toSatisfy((ms: number) => ms >= 0 && ms <= (records[1]?.kong_latency_ms as number)) as number, // prettier-ignore
+        upstream: expect.stringMatching(/^127\.\d+\.\d+\.\d+:\d+$/) as string,
+      })
       expect(records[1]?.withheld).toContain(route === 'jira' ? 'delete_issue' : 'get-env')
     })
 

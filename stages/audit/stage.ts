@@ -13,6 +13,7 @@ export const auditStage: StageDefinition<AuditConfig> = { name: 'audit', prepare
 
 function prepareAudit(config: AuditConfig, runtime: Runtime, route: string): Stage {
   const recorder = recorderOf(config, runtime, route)
+  recorder.use()
   return async (call) => {
     if (call.exchangeOf !== undefined) {
       // The inner request belongs to the outer call, whose admission stands for both.

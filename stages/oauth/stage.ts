@@ -97,6 +97,7 @@ async function takeOver(call: Call, pass: string | readonly string[], port: Port
   const same = outer?.request.verb === verb && outer.request.path === path && outer.route === call.route
   if (!redeemed || !outer?.principal || !same) return { refuse: { why: 'exchange_pass_unknown' } }
   call.exchangeOf = outer.id
+  outer.asked = new Promise((resolve) => (call.tellOuter = resolve))
   call.exchangeBody = redeemed.bodyDigest
   call.principal = outer.principal
   if (outer.circumstances) call.circumstances = outer.circumstances

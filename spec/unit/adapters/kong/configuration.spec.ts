@@ -3,20 +3,28 @@ import { describe, expect, it } from 'vitest'
 import { Plugin } from '../../../../plugins/mcp-audit/index.ts'
 import { readAllRecords } from '../../../support/audit-trail.ts'
 import { eventually } from '../../../support/eventually.ts'
+import { quietKong } from '../../../support/quiet-kong.ts'
 import { schemaFaults } from '../../../support/record-schema.ts'
 import { trailFolder } from '../../../support/trails.ts'
 
 describe('a plugin of a route', () => {
   it('tells of its settings when they are others than before, or refused', async () => {
     const directory = await trailFolder()
-    const config = { route_id: 'one', directory, node: 'node-1', durability: 'os', clear_arguments: ['key'] }
-    const make = (change: object): unknown =>
-      new Plugin({ ...config, ...change, hashed_arguments: [], second_directory: null })
-    make({})
-    make({})
-    make({ clear_arguments: ['key', 'customer'], hmac_key: 'canary'.repeat(8) })
-    make({ hashed_arguments: ['name'], node: 'a b' })
-    make({})
+    const config = {
+      route_id: 'one',
+      directory,
+      node: 'node-1',
+      durability: 'os',
+      clear_arguments: ['key'],
+      hashed_arguments: [],
+      second_directory: null,
+    }
+    const ask = async (change: object): Promise<void> => new Plugin({ ...config, ...change }).access?.(quietKong())
+    await ask({})
+    await ask({})
+    await ask({ clear_arguments: ['key', 'customer'], hmac_key: 'canary'.repeat(8) })
+    await ask({ node: 'a b' })
+    await ask({})
     const records = await eventually(
       async () => (await readAllRecords(directory)).filter(({ type }) => type === 'configuration'),
       (all) => all.length >= 4,
