@@ -2,13 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { readKey } from '../adapters/audit-sink/node-key.ts'
 import { type NoteSigner, verifierKey } from '../lib/audit/signed-note.ts'
 import { auditDirectories, trustedKeys } from './audit-files.ts'
 import { rangeOf } from './audit-query.ts'
 import { rootsIn } from './audit-verify.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import type { PolicyPair } from './evidence/access.ts'
 import { collect, type Collected, type Wanted } from './evidence/collect.ts'
 import { csvOf } from './evidence/csv.ts'
@@ -43,7 +42,7 @@ export const auditEvidence: Command = {
     'audit evidence --from TIME --to TIME --out FOLDER [--dir DIR]... [--key VKEY|FILE]... [--tsa-ca FILE]... [--anchors FILE|DIR]... [--policy FILE]... [--sample N] [--seed TEXT] [--sign KEYFILE] [--pruned]',
   does: 'write a signed folder for an auditor: counts, access, changes, exceptions, samples with proofs',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = parseOptions({ args: [...args], options })
     const { from, to, out } = values
     if (from === undefined || to === undefined) throw new UsageError('say of which period: --from and --to')
     if (out === undefined) throw new UsageError('say where to write it: --out FOLDER')

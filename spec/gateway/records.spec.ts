@@ -5,7 +5,7 @@ import { cp, mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/p
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { auditTable, rowsOf } from '../../cli/audit-show.ts'
+import { auditTable, rowsOf } from '../../cli/audit-rows.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { canonicalJson } from '../../lib/canonical-json.ts'
 import type { Json } from '../../lib/mcp/message.ts'
