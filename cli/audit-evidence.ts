@@ -45,11 +45,10 @@ export const auditEvidence: Command = {
     const { values } = parseOptions({ args: [...args], options })
     const { from, to, out } = values
     if (from === undefined || to === undefined) throw new UsageError('say of which period: --from and --to')
-    if (out === undefined) throw new UsageError('say where to write it: --out FOLDER')
+    if (out === undefined || out === '') throw new UsageError('say where to write it: --out FOLDER')
     const range = rangeOf({ from, to })
-    const sample = Number(values.sample)
-    if (!Number.isInteger(sample) || sample < 0 || sample > maxSample)
-      throw new UsageError(`--sample takes a whole number up to ${maxSample}`)
+    const sample = /^\d{1,4}$/.test(values.sample) ? Number(values.sample) : Number.NaN
+    if (!(sample <= maxSample)) throw new UsageError(`--sample takes a whole number up to ${maxSample}`)
     const seed = values.seed ?? randomBytes(16).toString('hex')
     if (seed === '' || seed.length > 200 || printable(seed) !== seed)
       throw new UsageError('--seed takes a text of up to 200 characters')

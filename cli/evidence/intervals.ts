@@ -158,15 +158,19 @@ export class Intervals {
 
   #note(
     { node, log }: Seen,
-    fromMs: number,
-    toMs: number,
+    beginMs: number,
+    endMs: number,
     what: Interval['what'],
     isExplained: boolean,
-    detail: string,
+    because: string,
   ): Interval | undefined {
+    // A clock that was set back meanwhile hides nothing.
+    const isBackward = what !== 'no trail' && endMs < beginMs
+    const [fromMs, toMs] = isBackward ? [endMs, beginMs] : [beginMs, endMs]
+    const detail = isBackward ? `${because}; the clock was set back meanwhile` : because
     const [from, to] = [Math.max(fromMs, this.#range.fromMs), Math.min(toMs, this.#range.toMs)]
     // A time that cannot be read makes none of these true, and the record is an exception of its own.
-    const isWithin = what === 'disk failed' ? fromMs >= this.#range.fromMs && fromMs < this.#range.toMs : from < to
+    const isWithin = fromMs === toMs ? fromMs >= this.#range.fromMs && fromMs < this.#range.toMs : from < to
     if (!isWithin) return undefined
     const interval = { node, log, fromMs: from, toMs: to, what, isExplained, detail }
     if (this.#intervals.length < maxListed) this.#intervals.push(interval)
