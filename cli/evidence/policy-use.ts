@@ -102,8 +102,8 @@ export class PolicyUse {
     const shown = this.#changes
       .slice(0, 20)
       .map(
-        ({ node = '', route = '', time = '', to = '' }) =>
-          `${route} at ${time} to version ${to.slice(0, 12)} (${node})`,
+        ({ node = '', route = '', time = '', version = '' }) =>
+          `${route} at ${time} to version ${version.slice(0, 12)} (${node})`,
       )
     const naming = shown.join('; ') + (switches > shown.length ? `; and ${count(switches - shown.length)} more` : '')
     const unknown = labels.size === 0 ? [] : uses.filter(({ digest }) => !labels.has(digest))
@@ -162,8 +162,8 @@ export class PolicyUse {
             { name: 'time', label: 'time' },
             { name: 'node', label: 'node' },
             { name: 'route', label: 'route' },
-            { name: 'from', label: 'version before' },
-            { name: 'to', label: 'version' },
+            { name: 'version_before', label: 'version before' },
+            { name: 'version', label: 'version' },
             { name: 'again', label: 'decided before' },
             { name: 'record', label: 'first record' },
           ],
@@ -226,7 +226,7 @@ export class PolicyUse {
     const again = this.#uses.has(keyOf(route, digest)) ? 'yes' : ''
     if (this.#changes.length < maxRecords)
       this.#changes.push({
-        ...{ time: timeText(time), node, route, from: now.digest, to: digest, again },
+        ...{ time: timeText(time), node, route, version_before: now.digest, version: digest, again },
         record: `${seen.key}:${seen.place}`,
       })
   }

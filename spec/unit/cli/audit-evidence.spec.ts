@@ -318,8 +318,8 @@ describe('a policy that comes back', () => {
     await evidence()
     const [a, b] = [policyDigest('a'), policyDigest('b')]
     expect(await csv('policy-changes.csv')).toMatchObject([
-      { time: '2026-10-03 08:00:06Z', node: 'node-1', route: 'jira', from: b, to: a, again: 'yes' },
-      { time: '2026-10-03 08:01:18Z', from: a, to: b, again: 'yes' },
+      { time: '2026-10-03 08:00:06Z', node: 'node-1', route: 'jira', version_before: b, version: a, again: 'yes' },
+      { time: '2026-10-03 08:01:18Z', version_before: a, version: b, again: 'yes' },
     ])
     expect((await manifest()).observations.join('\n')).toContain('The policy changed 2 times')
   })
