@@ -13,7 +13,7 @@ import { collect, type Collected, type Wanted } from './evidence/collect.ts'
 import { csvOf } from './evidence/csv.ts'
 import { evidenceKeyName, jsonText, newFolder, writeFolder } from './evidence/folder.ts'
 import { evidencePage } from './evidence/page.ts'
-import { count } from './evidence/seen.ts'
+import { count, counted } from './evidence/seen.ts'
 import { faultLine } from './policy-check.ts'
 import { printable } from './print-rows.ts'
 import { readPolicies } from './read-policies.ts'
@@ -137,7 +137,7 @@ function show(out: string, { seed, range }: Wanted, collected: Collected, signer
     `${count(counts.records)} records from ${new Date(range.fromMs).toISOString()} to ${new Date(range.toMs).toISOString()}: ` +
       `${count(counts.allowed)} calls let through, ${count(counts.stopped)} stopped, ${count(counts.people)} people and machines`,
   )
-  console.log(`${samples.length} samples, drawn with the seed ${seed}`)
+  console.log(`${counted(samples.length, 'sample')}, drawn with the seed ${seed}`)
   for (const exception of exceptions.slice(0, maxShown)) console.log(`EXCEPTION: ${printable(exception)}`)
   if (exceptions.length > maxShown) console.log(`EXCEPTION: and ${exceptions.length - maxShown} more`)
   console.log(
@@ -146,7 +146,7 @@ function show(out: string, { seed, range }: Wanted, collected: Collected, signer
       : 'UNSIGNED: give an Ed25519 key with --sign, and its verifier key to the auditor by another way',
   )
   console.log(
-    `${exceptions.length === 0 ? 'no exceptions' : `${exceptions.length} exceptions`}: ${join(out, 'report.html')}`,
+    `${exceptions.length === 0 ? 'no exceptions' : counted(exceptions.length, 'exception')}: ${join(out, 'report.html')}`,
   )
 }
 

@@ -1,4 +1,5 @@
 /** Times a node was closed, silent, or wrote what nobody had signed yet. */
+import { isRecord } from '../../lib/is-record.ts'
 import type { Range } from '../audit-query.ts'
 import type { Section } from './section.ts'
 import { count, counted, Extent, type Seen, said, timeOfMs } from './seen.ts'
@@ -128,6 +129,12 @@ export class Intervals {
   }
 
   #between(last: Seen, next: Seen): Interval | undefined {
+    const { previous } = next.record
+    if (isRecord(previous) && previous.boot !== last.boot) {
+      const because = 'a log between the two is missing: nobody can say whether it ran'
+      this.#note(next, last.timeMs, next.timeMs, 'no trail', false, because)
+      return undefined
+    }
     const isStopped = last.type === 'stop'
     return this.#note(
       next,

@@ -651,6 +651,16 @@ describe('exceptions', () => {
     ])
   })
 
+  it('tell that nobody can say what a node did in a log that is missing', async () => {
+    await daysOfTrail(trail, '2026-10-02', [someCalls(), someCalls(), someCalls()])
+    for (const name of await readdir(trail)) if (name.includes('00000002-')) await rm(join(trail, name))
+    expect(await evidence()).toBe(1)
+    expect(exceptions().join('\n')).toMatch(/no trail \(a log between the two is missing/)
+    expect(await csv('intervals.csv')).toContainEqual(
+      expect.objectContaining({ what: 'no trail', explained: 'NO', from: '2026-10-02 08:01:03Z' }),
+    )
+  })
+
   it('tell of a crash also where the clock was set back before the next start', async () => {
     const clock = new SetClock('2026-10-03T08:00:00Z')
     const crashed = trailIn(trail, {}, clock)
