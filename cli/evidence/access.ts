@@ -12,7 +12,7 @@ import { Tally } from './tally.ts'
 const maxTools = 1_000
 /** 500 people with 300 tools each, and more: what is used was given by the policy, and is no invention of a client. */
 const maxUsed = 200_000
-const maxPolicyRows = 50_000
+const maxPolicyRows = maxUsed
 
 /** Policies as they were at the period's start and at its end, and all that were given, of all routes. */
 export interface PolicyPair {
