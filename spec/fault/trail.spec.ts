@@ -25,7 +25,8 @@ beforeEach(async () => {
 const kills = Number(process.env.KMCP_KILLS ?? 25)
 const killsMs = 60_000 + kills * 2_000
 
-const wholeRecords = (): Record<string, unknown>[] => [...recordsOf(beginning(folder))].map(({ record }) => ({ ...record }))
+const wholeRecords = (): Record<string, unknown>[] =>
+  [...recordsOf(beginning(folder))].map(({ record }) => ({ ...record }))
 
 const records = async (directory = folder): Promise<Record<string, unknown>[]> => {
   const files = await segmentsOf(directory)
@@ -144,7 +145,9 @@ describe('a trail', () => {
       }
       await trail.close()
     }
-    const calls = [...mergedRecords(directories.map(beginning))].flatMap(({ record }) => (record.type === 'denial' ? record.call : []))
+    const calls = [...mergedRecords(directories.map(beginning))].flatMap(({ record }) =>
+      record.type === 'denial' ? record.call : [],
+    )
     // The clock of node-a was set back after 30.
     expect(calls).toEqual(['node-a 10', 'node-b 15', 'node-b 25', 'node-a 30', 'node-a 20', 'node-b 40', 'node-b 45', 'node-a 50']) // prettier-ignore
   })
