@@ -1,7 +1,6 @@
 /** `kmcp audit check-evidence`: is a folder of evidence what was signed? Reads the folder only. */
-import { parseArgs } from 'node:util'
 import { trustedKeys } from './audit-files.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { counted } from './evidence/seen.ts'
 import { checkFolder } from './evidence/check-folder.ts'
 import { printable } from './print-rows.ts'
@@ -12,7 +11,7 @@ export const auditCheckEvidence: Command = {
   usage: 'audit check-evidence FOLDER [--key VKEY|FILE]... [--unsigned]',
   does: 'check such a folder: every file, the signature, every sample; needs nothing but the folder',
   run(args) {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseOptions({
       args: [...args],
       allowPositionals: true,
       options: { key: { type: 'string', multiple: true }, unsigned: { type: 'boolean', default: false } },

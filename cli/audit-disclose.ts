@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { readSaltKey } from '../adapters/audit-sink/node-key.ts'
 import { saltFile } from '../adapters/audit-sink/trail-files.ts'
 import { commit, type CommitmentName, saltOf } from '../lib/audit/commitment.ts'
@@ -10,7 +9,7 @@ import { hmacSha256 } from '../lib/audit/hmac.ts'
 import { readJson } from '../lib/mcp/json-reader.ts'
 import type { Json, JsonObject } from '../lib/mcp/message.ts'
 import { auditDirectory } from './audit-files.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { find, type Found, linesOf, startOf, where } from './find-record.ts'
 import { said } from './evidence/seen.ts'
 import { printable } from './print-rows.ts'
@@ -33,7 +32,7 @@ export const auditDisclose: Command = {
   usage: 'audit disclose ID --arguments|--body|--sent-body|--response FILE [--dir DIR]',
   does: 'check that a call’s arguments, body or answer were these, which its records hide',
   async run(args) {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseOptions({
       args: [...args],
       allowPositionals: true,
       options: { ...where, ...files },

@@ -2,19 +2,18 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { readKey } from '../adapters/audit-sink/node-key.ts'
 import { type NoteSigner, verifierKey } from '../lib/audit/signed-note.ts'
 import { auditDirectories, trustedKeys } from './audit-files.ts'
 import { rangeOf } from './audit-query.ts'
 import { rootsIn } from './audit-verify.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import type { PolicyPair } from './evidence/access.ts'
 import { collect, type Collected, type Wanted } from './evidence/collect.ts'
 import { csvOf } from './evidence/csv.ts'
 import { evidenceKeyName, jsonText, newFolder, writeFolder } from './evidence/folder.ts'
 import { evidencePage } from './evidence/page.ts'
-import { count } from './evidence/seen.ts'
+import { count, counted } from './evidence/seen.ts'
 import { faultLine } from './policy-check.ts'
 import { printable } from './print-rows.ts'
 import { readPolicies } from './read-policies.ts'
@@ -43,14 +42,13 @@ export const auditEvidence: Command = {
     'audit evidence --from TIME --to TIME --out FOLDER [--dir DIR]... [--key VKEY|FILE]... [--tsa-ca FILE]... [--anchors FILE|DIR]... [--policy FILE]... [--sample N] [--seed TEXT] [--sign KEYFILE] [--pruned]',
   does: 'write a signed folder for an auditor: counts, access, changes, exceptions, samples with proofs',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = parseOptions({ args: [...args], options })
     const { from, to, out } = values
     if (from === undefined || to === undefined) throw new UsageError('say of which period: --from and --to')
-    if (out === undefined) throw new UsageError('say where to write it: --out FOLDER')
+    if (out === undefined || out === '') throw new UsageError('say where to write it: --out FOLDER')
     const range = rangeOf({ from, to })
-    const sample = Number(values.sample)
-    if (!Number.isInteger(sample) || sample < 0 || sample > maxSample)
-      throw new UsageError(`--sample takes a whole number up to ${maxSample}`)
+    const sample = /^\d{1,4}$/.test(values.sample) ? Number(values.sample) : Number.NaN
+    if (!(sample <= maxSample)) throw new UsageError(`--sample takes a whole number up to ${maxSample}`)
     const seed = values.seed ?? randomBytes(16).toString('hex')
     if (seed === '' || seed.length > 200 || printable(seed) !== seed)
       throw new UsageError('--seed takes a text of up to 200 characters')
@@ -139,7 +137,7 @@ function show(out: string, { seed, range }: Wanted, collected: Collected, signer
     `${count(counts.records)} records from ${new Date(range.fromMs).toISOString()} to ${new Date(range.toMs).toISOString()}: ` +
       `${count(counts.allowed)} calls let through, ${count(counts.stopped)} stopped, ${count(counts.people)} people and machines`,
   )
-  console.log(`${samples.length} samples, drawn with the seed ${seed}`)
+  console.log(`${counted(samples.length, 'sample')}, drawn with the seed ${seed}`)
   for (const exception of exceptions.slice(0, maxShown)) console.log(`EXCEPTION: ${printable(exception)}`)
   if (exceptions.length > maxShown) console.log(`EXCEPTION: and ${exceptions.length - maxShown} more`)
   console.log(
@@ -148,7 +146,7 @@ function show(out: string, { seed, range }: Wanted, collected: Collected, signer
       : 'UNSIGNED: give an Ed25519 key with --sign, and its verifier key to the auditor by another way',
   )
   console.log(
-    `${exceptions.length === 0 ? 'no exceptions' : `${exceptions.length} exceptions`}: ${join(out, 'report.html')}`,
+    `${exceptions.length === 0 ? 'no exceptions' : counted(exceptions.length, 'exception')}: ${join(out, 'report.html')}`,
   )
 }
 

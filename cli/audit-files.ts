@@ -1,10 +1,12 @@
 /** Where the trails are that a command reads, and which keys it trusts. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { type LogFiles, listLogs, readLines } from '../adapters/audit-sink/trail-files.ts'
 import { readRecord } from '../lib/audit/chain.ts'
 import { type NoteKey, readVerifierKey } from '../lib/audit/signed-note.ts'
 import type { JsonObject } from '../lib/mcp/message.ts'
 import { UsageError } from './command.ts'
+import { counted } from './evidence/seen.ts'
+import { printable } from './print-rows.ts'
 import { readReadyFile } from './ready-file.ts'
 
 /** The directory named, or the one `npm start` writes to. */
@@ -12,11 +14,22 @@ export async function auditDirectory(named: string | undefined, runDir: string |
   return named ?? (await readReadyFile(runDir)).audit.dir
 }
 
-/** The directories named, each of one node, or the one `npm start` writes to. */
-export const auditDirectories = async (
+/**
+ * The directories named, each of one node, or the one `npm start` writes to.
+ *
+ * @throws UsageError for one that is named twice: every record in it would count twice
+ */
+export async function auditDirectories(
   named: readonly string[] | undefined,
   runDir: string | undefined,
-): Promise<readonly string[]> => named ?? [await auditDirectory(undefined, runDir)]
+): Promise<readonly string[]> {
+  if (!named) return [await auditDirectory(undefined, runDir)]
+  const places = named.map((directory) => (existsSync(directory) ? realpathSync(directory) : directory))
+  const twice = places.findIndex((place, at) => places.indexOf(place) !== at)
+  if (twice !== -1)
+    throw new UsageError(`--dir ${named[twice] ?? ''} was given before: name the directory of each node once`)
+  return named
+}
 
 /** The logs of a directory, oldest first. @throws UsageError where there are none */
 export function logsOf(directory: string): LogFiles[] {
@@ -32,17 +45,45 @@ export interface ReadRecord {
   readonly record: JsonObject
 }
 
-/** Every whole record of a directory, oldest log first. What is no record is left out: `verify` tells of it. */
-export function* recordsOf(directory: string): Generator<ReadRecord, undefined> {
-  for (const { segments } of logsOf(directory)) {
-    for (const file of segments) {
-      for (const read of readLines(directory, file)) {
-        if (!('line' in read)) continue
-        const record = readRecord(read.line)
-        if (record) yield { file, line: read.line, record }
-      }
+/**
+ * How far a directory has been read, to go on from there.
+ *
+ * @property file   the last one that was read. @property end byte of it behind the last whole line
+ * @property unread lines that are no records
+ */
+export interface Reading {
+  readonly directory: string
+  file: string
+  end: number
+  unread: number
+}
+
+export const beginning = (directory: string): Reading => ({ directory, file: '', end: 0, unread: 0 })
+
+/** The whole records of a directory from where it has been read, oldest log first. What is no record is left out, and counted. */
+export function* recordsOf(reading: Reading): Generator<ReadRecord, undefined> {
+  const { directory } = reading
+  for (const file of logsOf(directory).flatMap(({ segments }) => segments)) {
+    // Names sort in the order the files were begun.
+    if (file < reading.file) continue
+    if (file !== reading.file) Object.assign(reading, { file, end: 0 })
+    for (const read of readLines(directory, file, reading.end)) {
+      if (!('line' in read)) continue
+      reading.end = read.end
+      const record = readRecord(read.line)
+      if (record) yield { file, line: read.line, record }
+      else reading.unread++
     }
   }
+}
+
+/** Says on the error output what a table or list does not have in it. */
+export function warnOfUnread(readings: readonly Reading[]): void {
+  for (const { directory, unread } of readings)
+    if (unread > 0)
+      console.error(
+        `kmcp: WARNING: ${counted(unread, 'line is no record', 'lines are no records')} in ${printable(directory)}, and left out: kmcp audit verify says more`,
+      )
 }
 
 /**
@@ -52,8 +93,8 @@ export function* recordsOf(directory: string): Generator<ReadRecord, undefined> 
  * with the same time the directory that was named first comes first. Nodes' clocks are taken as they are: by how much they
  * differ `verify` says.
  */
-export function* mergedRecords(directories: readonly string[]): Generator<ReadRecord> {
-  const sources = directories.map((directory) => ({ records: recordsOf(directory), atMs: Number.NEGATIVE_INFINITY }))
+export function* mergedRecords(readings: readonly Reading[]): Generator<ReadRecord> {
+  const sources = readings.map((reading) => ({ records: recordsOf(reading), atMs: Number.NEGATIVE_INFINITY }))
   const waiting = sources.flatMap((source) => next(source))
   for (;;) {
     const [first, ...others] = waiting

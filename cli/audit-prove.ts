@@ -1,6 +1,5 @@
 /** `kmcp audit prove`, `check-proof` and `keys`: one record, shown to somebody who has not got the trail. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { type LogFiles, readLines } from '../adapters/audit-sink/trail-files.ts'
 import { readCheckpoint } from '../lib/audit/checkpoint.ts'
 import { InclusionProofs, leafHash } from '../lib/audit/merkle.ts'
@@ -8,7 +7,7 @@ import { checkProof, tlogProofOf } from '../lib/audit/proof.ts'
 import { noteOf } from '../lib/audit/verify-log.ts'
 import type { Json } from '../lib/mcp/message.ts'
 import { auditDirectory, keyOf, logsOf, trustedKeys } from './audit-files.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { find, type Found, linesOf, startOf, where } from './find-record.ts'
 import { printable } from './print-rows.ts'
 
@@ -16,7 +15,7 @@ export const auditProve: Command = {
   usage: 'audit prove ID [--dir DIR] [--out FILE]',
   does: 'prove that the record of a call is in the trail, without giving the trail away',
   async run(args) {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseOptions({
       args: [...args],
       allowPositionals: true,
       options: { ...where, out: { type: 'string' } },
@@ -33,7 +32,7 @@ export const auditCheckProof: Command = {
   usage: 'audit check-proof FILE --key VKEY|FILE',
   does: 'check such a proof; needs nothing but the node’s key',
   run(args) {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseOptions({
       args: [...args],
       allowPositionals: true,
       options: { key: { type: 'string', multiple: true } },
@@ -57,7 +56,7 @@ export const auditKeys: Command = {
   usage: 'audit keys [--dir DIR]',
   does: 'list the keys that sign the trail, and what each has signed over',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options: where })
+    const { values } = parseOptions({ args: [...args], options: where })
     const directory = await auditDirectory(values.dir, values['run-dir'])
     for (const log of logsOf(directory)) {
       for (const { record } of linesOf(directory, log)) {

@@ -1,9 +1,15 @@
 /** `kmcp audit query`: the records that are about somebody or something. */
-import { parseArgs } from 'node:util'
 import { recordTypes } from '../lib/audit/record.ts'
-import { type AuditLine, auditTable, callTypes, rowsOf } from './audit-show.ts'
-import { auditDirectories, mergedRecords } from './audit-files.ts'
-import { type Command, UsageError } from './command.ts'
+import {
+  auditDirectories,
+  beginning,
+  mergedRecords,
+  type Reading,
+  type ReadRecord,
+  warnOfUnread,
+} from './audit-files.ts'
+import { type AuditLine, type AuditRow, AuditTable, callsInTurn, callTypes, endTypes, rowOf } from './audit-rows.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { printableJson } from './print-rows.ts'
 
 const options = {
@@ -29,7 +35,7 @@ export const auditQuery: Command = {
     'audit query [--dir DIR]... [--person P] [--agent A] [--tool T] [--route R] [--decision allow|deny] [--type T] [--reason R] [--call ID] [--from TIME] [--to TIME] [--json]',
   does: 'find records by person, tool, decision or time',
   async run(args) {
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = parseOptions({ args: [...args], options })
     if (values.decision !== undefined && !['allow', 'deny'].includes(values.decision))
       throw new UsageError('--decision takes allow or deny')
     if (values.type !== undefined && !isOneOf(values.type, recordTypes))
@@ -38,18 +44,45 @@ export const auditQuery: Command = {
     const asJson = values.json || (values.type !== undefined && !callTypes.has(values.type))
     const range = rangeOf(values)
     const directories = await auditDirectories(values.dir, values['run-dir'])
-    const found: AuditLine[] = []
-    const calls = new Set<unknown>()
-    for (const { record, line } of mergedRecords(directories)) {
-      const isEnd = !callTypes.has(record.type) && calls.delete(record.call)
-      if (!isEnd && !(isWanted(record, values) && isWithin(record, range))) continue
-      if (record.type === 'admission') calls.add(record.call)
-      if (asJson) console.log(printableJson(line))
-      else found.push(record)
+    const readings = directories.map(beginning)
+    // Lines of one type are to be no others; a row needs the end of its call.
+    const areEndsWanted = !asJson || values.type === undefined
+    if (asJson) for (const { line } of found(readings, values, range, areEndsWanted)) console.log(printableJson(line))
+    else {
+      const lateEnds = new Map<unknown, AuditLine>()
+      const rows = function* (of: readonly Reading[]): Generator<AuditRow> {
+        for (const call of callsInTurn(recordsIn(found(of, values, range, areEndsWanted)), lateEnds)) yield rowOf(call)
+      }
+      // Read twice, so that neither all rows nor all ends have to be kept.
+      const table = new AuditTable(directories.length > 1)
+      for (const row of rows(readings)) table.fit(row)
+      console.log(table.heading())
+      for (const row of rows(directories.map(beginning))) console.log(table.row(row))
     }
-    if (!asJson) console.log(auditTable(rowsOf(found), directories.length > 1))
+    warnOfUnread(readings)
     return 0
   },
+}
+
+/** The records that are wanted, and (if ends are) with an admission what became of it, whenever that was. */
+function* found(
+  readings: readonly Reading[],
+  wanted: Wanted,
+  range: Range,
+  areEndsWanted: boolean,
+): Generator<ReadRecord> {
+  const calls = new Set<unknown>()
+  for (const read of mergedRecords(readings)) {
+    const { record } = read
+    const isEnd = endTypes.has(record.type) && calls.delete(record.call)
+    if (!isEnd && !(isWanted(record, wanted) && isWithin(record, range))) continue
+    if (areEndsWanted && record.type === 'admission') calls.add(record.call)
+    yield read
+  }
+}
+
+function* recordsIn(reads: Iterable<ReadRecord>): Generator<AuditLine> {
+  for (const { record } of reads) yield record
 }
 
 /** @property fromMs first instant. @property toMs first instant after; both in milliseconds since the Unix epoch */
@@ -82,9 +115,10 @@ export function rangeOf({ from, to }: { readonly from?: string | undefined; read
   return range
 }
 
-export function isWithin(record: AuditLine, { fromMs, toMs }: Range): boolean {
+/** A time that cannot be read keeps a record out of nothing: somebody may have changed it. */
+function isWithin(record: AuditLine, { fromMs, toMs }: Range): boolean {
   const ms = typeof record.time === 'string' ? Date.parse(record.time) : Number.NaN
-  return ms >= fromMs && ms < toMs
+  return !(ms < fromMs) && !(ms >= toMs)
 }
 
 const isOneOf = (text: string, values: readonly unknown[]): boolean => values.includes(text)

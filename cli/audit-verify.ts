@@ -1,10 +1,9 @@
 /** `kmcp audit verify`: is the trail whole? Reads files only. */
 import type { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { readCertificates } from '../adapters/anchors/verify-time-stamp.ts'
 import { auditDirectories, trustedKeys } from './audit-files.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { counted } from './evidence/seen.ts'
 import { printable, printableJson } from './print-rows.ts'
 import { verifyAnchors } from './verify-anchors.ts'
@@ -17,7 +16,7 @@ export const auditVerify: Command = {
     'audit verify [--dir DIR]... [--key VKEY|FILE]... [--tsa-ca FILE]... [--anchors FILE|DIR]... [--max-unanchored SECONDS] [--pruned] [--json]',
   does: 'check that no record of the trail was changed, removed or added',
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOptions({
       args: [...args],
       options: {
         dir: { type: 'string', multiple: true },

@@ -24,10 +24,7 @@ export function printRows<Column extends string>(
     case 'table':
       return table(columns, rows)
     case 'csv':
-      return [
-        columns.join(','),
-        ...rows.map((row) => columns.map((column) => csvCell(text(row[column]))).join(',')),
-      ].join('\r\n')
+      return [columns.join(','), ...rows.map((row) => csvLine(columns, row))].join('\r\n')
     case 'json':
       return JSON.stringify(
         rows.map((row) => Object.fromEntries(columns.map((column) => [column, row[column]]))),
@@ -36,6 +33,10 @@ export function printRows<Column extends string>(
       )
   }
 }
+
+/** A row as a line of CSV, without its end. */
+export const csvLine = <Column extends string>(columns: readonly Column[], row: Row<Column>): string =>
+  columns.map((column) => csvCell(text(row[column]))).join(',')
 
 /** Nothing that was written by others may steer the reader's terminal. */
 export const printable = (value: string): string =>

@@ -10,7 +10,9 @@ import { counted, decisionOf, type Seen, said, textsOf, timeText, whatOf, whoOf 
 import { Tally } from './tally.ts'
 
 const maxTools = 1_000
-const maxPolicyRows = 50_000
+/** 500 people with 300 tools each, and more: what is used was given by the policy, and is no invention of a client. */
+const maxUsed = 200_000
+const maxPolicyRows = maxUsed
 
 /** Policies as they were at the period's start and at its end, and all that were given, of all routes. */
 export interface PolicyPair {
@@ -21,7 +23,7 @@ export interface PolicyPair {
 
 export class Access {
   /** who, kind, subject, issuer, route, what, permission, roles */
-  readonly #used = new Tally([5, 7, 0])
+  readonly #used = new Tally([5, 7, 0], maxUsed)
   readonly #tools = new Map<string, Set<string>>()
   #toolsLeft = 0
 
@@ -126,17 +128,21 @@ export class Access {
     const rows: Record<string, string>[] = []
     let left = 0
     for (const person of people) {
-      for (const [route, held] of person.routes) {
+      for (const held of person.routes.values()) {
+        const { route, kind } = held
         const roles = rolesOf(held)
         const [before, after] = [policyOf(start, route), policyOf(end, route)]
         for (const tool of this.#tools.get(route) ?? []) {
-          const may = [mayUse(before, person, roles.start, tool), mayUse(after, person, roles.end, tool)] as const
+          const may = [
+            mayUse(before, person, kind, roles.start, tool),
+            mayUse(after, person, kind, roles.end, tool),
+          ] as const
           // Most people may not use most tools: what says nothing is left out.
           if (may.every((one) => one.may === 'no')) continue
           if (rows.length >= maxPolicyRows) left++
           else
             rows.push({
-              ...{ name: person.name, kind: person.kind, subject: person.subject, issuer: person.issuer, route, tool },
+              ...{ name: person.name, kind, subject: person.subject, issuer: person.issuer, route, tool },
               ...{ start: may[0].text, end: may[1].text },
               difference: may[0].may === may[1].may ? '' : `${may[0].may} → ${may[1].may}`,
             })
@@ -187,17 +193,23 @@ interface May {
 }
 
 /** Asks the policy's own decision for the best and the worst circumstances somebody with these roles could be in. */
-function mayUse(found: FoundPolicy | undefined, person: Person, roles: readonly string[], tool: string): May {
+function mayUse(
+  found: FoundPolicy | undefined,
+  person: Person,
+  kind: string,
+  roles: readonly string[],
+  tool: string,
+): May {
   if (!found) return { may: 'no policy', text: 'no policy' }
-  const answer = replay(callOf(person, roles, tool), found.policy, undefined)
+  const answer = replay(callOf(person, kind, roles, tool), found.policy, undefined)
   if ('unknown' in answer) return { may: 'if', text: `if (${answer.unknown.slice(0, 5).join(', ')})` }
   const { verdict } = answer
   return verdict.allow ? { may: 'yes', text: `yes (${verdict.rule})` } : { may: 'no', text: `no (${verdict.reason})` }
 }
 
 /** A call of which nothing is known but who and what: no arguments, no time, no address. */
-const callOf = (person: Person, roles: readonly string[], tool: string): RecordedCall => ({
-  ...{ route: '', who: person.name, kind: kindOf(person.kind), issuer: person.issuer, subject: person.subject },
+const callOf = (person: Person, kind: string, roles: readonly string[], tool: string): RecordedCall => ({
+  ...{ route: '', who: person.name, kind: kindOf(kind), issuer: person.issuer, subject: person.subject },
   ...{ tenant: undefined, name: person.name, agent: '', actors: [], target: { kind: 'tool', name: tool }, roles },
   // As records of very many arguments say it: there are more, and nobody knows which.
   args: { '[more]': 1 },

@@ -112,6 +112,11 @@ export class Completeness {
         ...(left.length > lost.length
           ? [`${counted(left.length - lost.length, 'call')} still open in a log that is being written: under way.`]
           : []),
+        ...(refusal === 0
+          ? []
+          : [
+              `${counted(refusal, 'call')} let through by the policy and refused after all: in the counts both let through and stopped.`,
+            ]),
         ...(resolution === 0
           ? []
           : [`${counted(resolution, 'call')} resolved as unknown after the gateway had ended.`]),

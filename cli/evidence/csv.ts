@@ -1,5 +1,5 @@
 /** A table as a file for spreadsheets. */
-import { printable, printRows, type Row } from '../print-rows.ts'
+import { csvLine, printable, type Row } from '../print-rows.ts'
 import type { Table } from './section.ts'
 
 const clean = (cell: string | number | readonly string[]): string | number | readonly string[] =>
@@ -10,6 +10,7 @@ export function csvOf({ columns, rows, unlisted = '' }: Table): string {
   const names = columns.map(({ name }) => name)
   const blank: Row<string> = Object.fromEntries(names.map((name) => [name, '']))
   const last = unlisted === '' ? [] : [{ ...blank, [names[0] ?? '']: `(not listed: ${unlisted})` }]
-  const cells = [...rows, ...last].map((row) => Object.fromEntries(names.map((name) => [name, clean(row[name] ?? '')])))
-  return `${printRows(names, cells, 'csv')}\r\n`
+  const lineOf = (row: Row<string>): string =>
+    csvLine(names, Object.fromEntries(names.map((name) => [name, clean(row[name] ?? '')])))
+  return [names.join(','), ...rows.map(lineOf), ...last.map(lineOf), ''].join('\r\n')
 }

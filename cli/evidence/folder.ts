@@ -1,6 +1,6 @@
 /** A folder of evidence: its files, a manifest with the digest of each, and a signature over the manifest. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type NoteSigner, signNote, verifierKey } from '../../lib/audit/signed-note.ts'
 import { UsageError } from '../command.ts'
@@ -65,6 +65,8 @@ export function writeFolder(
 
 /** @throws UsageError for a folder that could have something else in it */
 export function newFolder(folder: string): void {
+  if (existsSync(folder) && !statSync(folder).isDirectory())
+    throw new UsageError(`--out ${folder} is a file: evidence is written to a new folder`)
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UsageError(`--out ${folder} is not empty: evidence is written to a new folder`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })

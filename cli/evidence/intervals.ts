@@ -1,4 +1,5 @@
 /** Times a node was closed, silent, or wrote what nobody had signed yet. */
+import { isRecord } from '../../lib/is-record.ts'
 import type { Range } from '../audit-query.ts'
 import type { Section } from './section.ts'
 import { count, counted, Extent, type Seen, said, timeOfMs } from './seen.ts'
@@ -128,6 +129,12 @@ export class Intervals {
   }
 
   #between(last: Seen, next: Seen): Interval | undefined {
+    const { previous } = next.record
+    if (isRecord(previous) && previous.boot !== last.boot) {
+      const because = 'a log between the two is missing: nobody can say whether it ran'
+      this.#note(next, last.timeMs, next.timeMs, 'no trail', false, because)
+      return undefined
+    }
     const isStopped = last.type === 'stop'
     return this.#note(
       next,
@@ -158,15 +165,19 @@ export class Intervals {
 
   #note(
     { node, log }: Seen,
-    fromMs: number,
-    toMs: number,
+    beginMs: number,
+    endMs: number,
     what: Interval['what'],
     isExplained: boolean,
-    detail: string,
+    because: string,
   ): Interval | undefined {
+    // A clock that was set back meanwhile hides nothing.
+    const isBackward = what !== 'no trail' && endMs < beginMs
+    const [fromMs, toMs] = isBackward ? [endMs, beginMs] : [beginMs, endMs]
+    const detail = isBackward ? `${because}; the clock was set back meanwhile` : because
     const [from, to] = [Math.max(fromMs, this.#range.fromMs), Math.min(toMs, this.#range.toMs)]
     // A time that cannot be read makes none of these true, and the record is an exception of its own.
-    const isWithin = what === 'disk failed' ? fromMs >= this.#range.fromMs && fromMs < this.#range.toMs : from < to
+    const isWithin = fromMs === toMs ? fromMs >= this.#range.fromMs && fromMs < this.#range.toMs : from < to
     if (!isWithin) return undefined
     const interval = { node, log, fromMs: from, toMs: to, what, isExplained, detail }
     if (this.#intervals.length < maxListed) this.#intervals.push(interval)

@@ -43,8 +43,8 @@ th { color: var(--soft); font-weight: 600; border-bottom: 1px solid var(--ink); 
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 td.number, th.number { padding-right: 1.4rem; }
 th:last-child, td:last-child { padding-right: 0; }
-.time { font-variant-numeric: tabular-nums; }
-td.short { white-space: nowrap; }
+td.time { font-variant-numeric: tabular-nums; min-width: 6em; overflow-wrap: normal; }
+td.short { overflow-wrap: normal; }
 .under { color: var(--soft); font-size: .8rem; margin: 0 0 .5rem; max-width: none; }
 .empty { color: var(--soft); font-style: italic; }
 .unlisted { color: var(--bad); font-size: .85rem; }

@@ -19,7 +19,7 @@ export function tableHtml({ title, file, columns, rows, extent, unlisted = '', e
         ? undefined
         : rows.length === 0
           ? html`<p class="empty">None: ${empty}.</p>`
-          : html`<table role="table">
+          : html`<table role="table" aria-label="${title}">
               <thead>
                 <tr role="row">
                   ${shown.map((column) => html`<th scope="col" class="${classOf(column)}">${column.label}</th>`)}

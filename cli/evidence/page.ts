@@ -54,13 +54,14 @@ export function evidencePage(head: PageHead, sections: readonly Section[]): stri
   return page.markup
 }
 
-const verdict = ({ exceptions }: PageHead): Html =>
+const verdict = ({ exceptions, observations }: PageHead): Html =>
   exceptions.length === 0
     ? html`<div class="verdict" role="status">
         <h2>No exceptions</h2>
         <p>
           None of the checks in this report found anything to follow up. What they do and do not show stands at each
           table.
+          ${observations.length === 0 ? '' : `What is worth knowing stands below: ${counted(observations.length, 'observation')}.`}
         </p>
       </div>`
     : html`<div class="verdict bad" role="status">
@@ -131,7 +132,7 @@ function summary(head: PageHead, sections: readonly Section[]): Html {
       </ol>
     </nav>
     <h3>Trust Services Criteria, and where each is served</h3>
-    <table role="table">
+    <table role="table" aria-label="Criteria">
       <thead>
         <tr role="row">
           <th scope="col">criterion</th>

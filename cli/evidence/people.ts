@@ -13,8 +13,14 @@ interface Held {
   readonly time: string
 }
 
-/** Roles somebody had on a route: the latest before the period, then the first and the latest within. */
+/**
+ * Roles somebody had on a route: the latest before the period, then the first and the latest within.
+ *
+ * @property kind in which they called: an agent may be given other roles than the person it acts for
+ */
 export interface RolesOnRoute {
+  readonly route: string
+  readonly kind: string
   before: Held | undefined
   first: Held | undefined
   last: Held | undefined
@@ -22,10 +28,14 @@ export interface RolesOnRoute {
 }
 
 /**
+ * One person or machine, whatever they call through.
+ *
+ * @property kinds  in which they called, in the period or else before it
  * @property before when they were last seen before the period
  * @property halves of the period in which they were seen
  */
-export interface Person extends Who {
+export interface Person extends Omit<Who, 'kind'> {
+  readonly kinds: Set<string>
   before: string | undefined
   readonly halves: { first: boolean; second: boolean }
   first: string | undefined
@@ -45,6 +55,7 @@ export class People {
   readonly #decided = new Extent()
   readonly #middleMs: number
   #unlisted = 0
+  #isBeforeKnown = false
 
   /** @param nowMs when the report is made: what is still to come is no half of the period */
   constructor({ fromMs, toMs }: Range, nowMs: number) {
@@ -54,6 +65,7 @@ export class People {
   add(seen: Seen): void {
     const { record, type, when, time } = seen
     if (!calls.has(type) || (when !== 'before' && when !== 'within')) return
+    if (when === 'before') this.#isBeforeKnown = true
     const who = whoOf(record)
     if (!who) return
     if (when === 'within') this.#extent.add(seen)
@@ -64,6 +76,7 @@ export class People {
     }
     if (when === 'before') person.before = later(person.before, time)
     else {
+      if (person.first === undefined) person.kinds.clear()
       person.first = earlier(person.first, time)
       person.last = later(person.last, time)
       person.halves[seen.timeMs < this.#middleMs ? 'first' : 'second'] = true
@@ -73,13 +86,17 @@ export class People {
       const agent = said(record.agent)
       if (agent !== '' && person.agents.size < maxAgents) person.agents.add(agent)
     }
+    if (when === 'within' || person.first === undefined) person.kinds.add(who.kind)
     const { roles } = decisionOf(record)
     if (!Array.isArray(roles)) return
     if (when === 'within') this.#decided.add(seen)
     const route = said(record.route)
-    const held = person.routes.get(route) ?? { before: undefined, first: undefined, last: undefined, seen: new Set() }
-    if (!person.routes.has(route) && person.routes.size >= maxRoutes) return
-    person.routes.set(route, held)
+    const key = JSON.stringify([route, who.kind])
+    const held = person.routes.get(key) ?? {
+      ...{ route, kind: who.kind, before: undefined, first: undefined, last: undefined, seen: new Set<string>() },
+    }
+    if (!person.routes.has(key) && person.routes.size >= maxRoutes) return
+    person.routes.set(key, held)
     const now: Held = { roles: textsOf(roles), time }
     // Nodes are read one after the other, so decisions do not come in the order of time.
     const isLatest = (known: Held | undefined): boolean => known === undefined || time >= known.time
@@ -115,7 +132,7 @@ export class People {
         'Who could have called and did not, when an account was made or closed, and whether a person is the one the identity provider says. “New” means: not in the trails that were read, before the period. Who came and who went is told by the two halves of the period: somebody who calls seldom may stand there and have gone nowhere.',
       facts: [
         ['seen in the period', count(within.length)],
-        ['… of these, new', count(fresh.length)],
+        ['… of these, new', this.#isBeforeKnown ? count(fresh.length) : unknownBefore],
         ['seen before the period, and not in it', count(absent.length)],
         ['seen before the middle of the period, and not after it', count(went.length)],
         ['seen after the middle of the period, and not before it', count(came.length)],
@@ -145,8 +162,16 @@ export class People {
             { name: 'agents', label: 'agents' },
           ],
           rows: [...within, ...absent].map((person) => ({
-            ...{ name: person.name, kind: person.kind, subject: person.subject, issuer: person.issuer },
-            status: person.first === undefined ? 'not seen' : person.before === undefined ? 'new' : 'seen before',
+            ...{ name: person.name, kind: [...person.kinds].join(', ') },
+            ...{ subject: person.subject, issuer: person.issuer },
+            status:
+              person.first === undefined
+                ? 'not seen'
+                : person.before !== undefined
+                  ? 'seen before'
+                  : this.#isBeforeKnown
+                    ? 'new'
+                    : 'not known',
             last_before: timeText(person.before ?? ''),
             first: timeText(person.first ?? ''),
             last: timeText(person.last ?? ''),
@@ -179,7 +204,9 @@ export class People {
       observations: [
         ...(fresh.length === 0
           ? []
-          : [`${counted(fresh.length, 'person or machine', 'people and machines')} new in the period.`]),
+          : !this.#isBeforeKnown
+            ? [`Who is new is ${unknownBefore}.`]
+            : [`${counted(fresh.length, 'person or machine', 'people and machines')} new in the period.`]),
         ...(went.length === 0
           ? []
           : [
@@ -192,12 +219,13 @@ export class People {
   /** Roles at the start and at the end, one row for each person and route. */
   roleRows(): { readonly rows: Readonly<Record<string, string | readonly string[]>>[]; readonly extent: Extent } {
     const rows = this.within.flatMap((person) =>
-      [...person.routes]
-        .filter(([, { first }]) => first !== undefined)
-        .map(([route, held]) => {
+      [...person.routes.values()]
+        .filter(({ first }) => first !== undefined)
+        .map((held) => {
+          const { route, kind } = held
           const { start, end } = rolesOf(held)
           return {
-            ...{ name: person.name, kind: person.kind, subject: person.subject, issuer: person.issuer, route },
+            ...{ name: person.name, kind, subject: person.subject, issuer: person.issuer, route },
             start,
             start_known_from: held.before ? 'the last decision before the period' : 'the first decision in the period',
             end,
@@ -210,13 +238,13 @@ export class People {
     return { rows, extent: this.#decided }
   }
 
-  #personOf(who: Who): Person | undefined {
-    const key = JSON.stringify([who.issuer, who.subject, who.kind])
+  #personOf({ id, subject, issuer, name }: Who): Person | undefined {
+    const key = JSON.stringify([issuer, subject])
     const known = this.#people.get(key)
     if (known) return known
     if (this.#people.size >= maxKinds) return undefined
     const fresh: Person = {
-      ...who,
+      ...{ id, subject, issuer, name, kinds: new Set<string>() },
       halves: { first: false, second: false },
       ...{ before: undefined, first: undefined, last: undefined, allowed: 0, denied: 0, refused: 0 },
       ...{ agents: new Set<string>(), routes: new Map<string, RolesOnRoute>() },
@@ -226,11 +254,13 @@ export class People {
   }
 }
 
+const unknownBefore = 'not known: the trails that were read have no call before the period'
+
 /** First and last call as far as the trail shows them, and the roles of the latest decision on each route. */
-function changeOf({ name, kind, subject, issuer, before, first, last, routes }: Person) {
+function changeOf({ name, kinds, subject, issuer, before, first, last, routes }: Person) {
   const roles = [...routes.values()].flatMap((held) => (held.last ?? held.before)?.roles ?? [])
   return {
-    ...{ name, kind, subject, issuer },
+    ...{ name, kind: [...kinds].join(', '), subject, issuer },
     // The first call before the period is not kept, only the last.
     first: before === undefined ? timeText(first ?? '') : 'before the period',
     last: timeText(last ?? before ?? ''),

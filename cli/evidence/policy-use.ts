@@ -1,7 +1,7 @@
 /** Which policies decided, from when to when, and what the trail says of changes. */
 import { isObject, type Json, type JsonObject } from '../../lib/mcp/message.ts'
 import type { Section } from './section.ts'
-import { counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
+import { count, counted, decisionOf, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
 
 const maxRecords = 1_000
@@ -16,6 +16,16 @@ interface Use {
   firstAt: string
   isBefore: boolean
 }
+
+/** What decides on a route of a node, since when, and what did before. */
+interface Deciding {
+  readonly digest: string
+  readonly before: string | undefined
+  readonly sinceMs: number
+}
+
+/** A call that was decided before a change may be on record after it: that is no change back. */
+const underWayMs = 10_000
 
 /** What a record says of a policy that came into force. The last one counts: a file may say more of the same version later. */
 interface Told {
@@ -34,6 +44,10 @@ export class PolicyUse {
   readonly #told = new Extent()
   /** By route and digest. */
   readonly #inForce = new Map<string, Told>()
+  /** By directory and route. */
+  readonly #deciding = new Map<string, Deciding>()
+  readonly #changes: Record<string, string>[] = []
+  readonly #changed = new Extent()
   #areRecordsKept = false
   #usesLeft = 0
 
@@ -59,6 +73,7 @@ export class PolicyUse {
     if (typeof digest !== 'string') return
     if (when === 'within') this.#decided.add(seen)
     const route = said(record.route)
+    this.#follow(seen, route, said(digest))
     const key = keyOf(route, said(digest))
     const known = this.#uses.get(key)
     if (!known && this.#uses.size >= maxKinds) {
@@ -83,17 +98,21 @@ export class PolicyUse {
     const toldOf = ({ route, digest }: Use): Told | undefined => this.#inForce.get(keyOf(route, digest))
     const untold = changes.filter((use) => !toldOf(use))
     const unsigned = changes.filter((use) => toldOf(use)?.author === '' || toldOf(use)?.change === '')
-    const shown = changes.map(
-      ({ route, first, digest }) => `${route} at ${timeText(first)} to version ${digest.slice(0, 12)}`,
-    )
-    const naming = shown.slice(0, 20).join('; ') + (shown.length > 20 ? `; and ${shown.length - 20} more` : '')
+    const { count: switches } = this.#changed
+    const shown = this.#changes
+      .slice(0, 20)
+      .map(
+        ({ node = '', route = '', time = '', version = '' }) =>
+          `${route} at ${time} to version ${version.slice(0, 12)} (${node})`,
+      )
+    const naming = shown.join('; ') + (switches > shown.length ? `; and ${count(switches - shown.length)} more` : '')
     const unknown = labels.size === 0 ? [] : uses.filter(({ digest }) => !labels.has(digest))
     return {
       id: 'policy',
       title: 'Policy changes',
       criteria: ['CC8.1', 'CC6.3'],
       shows:
-        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record. Beside it, what its file says of its author and of the change it belongs to. Below, records of policies, and of approved tool definitions (`pins`), that came into force.',
+        'The versions of each route’s policy that decided in the period, from their first to their last decision, by the digest every decision carries. A change shows here even where nobody put it on record, and so does a return to an earlier version. Beside it, what its file says of its author and of the change it belongs to. Below, records of policies, and of approved tool definitions (`pins`), that came into force.',
       doesNotShow:
         'Who really wrote, approved and tested a change, and why: whoever can write a policy’s file can write any author into it. Ask for the change’s ticket and review, and compare the digest with the one `kmcp policy check` prints for the approved file. A version that never decided anything leaves no trace here.',
       tables: [
@@ -133,6 +152,24 @@ export class PolicyUse {
             })),
         },
         {
+          title: 'Changes of the version that decided, node by node',
+          file: 'policy-changes.csv',
+          empty:
+            'on every node each route was decided by one version, from its first decision in the period (or the last before it) on',
+          extent: this.#changed,
+          unlisted: switches > maxRecords ? counted(switches - maxRecords, 'more change') : '',
+          columns: [
+            { name: 'time', label: 'time' },
+            { name: 'node', label: 'node' },
+            { name: 'route', label: 'route' },
+            { name: 'version_before', label: 'version before' },
+            { name: 'version', label: 'version' },
+            { name: 'again', label: 'decided before' },
+            { name: 'record', label: 'first record' },
+          ],
+          rows: this.#changes,
+        },
+        {
           title: 'Records of changes',
           file: 'policy-records.csv',
           empty: 'no record of the period says that a policy came into force or was refused',
@@ -160,7 +197,9 @@ export class PolicyUse {
           ? [`${counted(untold.length, 'policy', 'policies')} decided without a record of having come into force.`]
           : [],
       observations: [
-        ...(changes.length === 0 ? [] : [`The policy changed ${counted(changes.length, 'time')}: ${naming}.`]),
+        ...(switches === 0
+          ? []
+          : [`The policy changed ${counted(switches, 'time')}, each node counted by itself: ${naming}.`]),
         ...(unsigned.length === 0
           ? []
           : [
@@ -171,6 +210,25 @@ export class PolicyUse {
           : [`${counted(unknown.length, 'policy', 'policies')} that decided not among the files given with --policy.`]),
       ],
     }
+  }
+
+  /** A version that comes back is a change too, and no first use shows it. */
+  #follow(seen: Seen, route: string, digest: string): void {
+    const { node, timeMs, time, when } = seen
+    const key = JSON.stringify([seen.directory, route])
+    const now = this.#deciding.get(key)
+    if (now?.digest === digest) return
+    if (now?.before === digest && timeMs - now.sinceMs < underWayMs) return
+    if (!now && this.#deciding.size >= maxKinds) return
+    this.#deciding.set(key, { digest, before: now?.digest, sinceMs: timeMs })
+    if (!now || when !== 'within') return
+    this.#changed.add(seen)
+    const again = this.#uses.has(keyOf(route, digest)) ? 'yes' : ''
+    if (this.#changes.length < maxRecords)
+      this.#changes.push({
+        ...{ time: timeText(time), node, route, version_before: now.digest, version: digest, again },
+        record: `${seen.key}:${seen.place}`,
+      })
   }
 
   #hadAnother({ route, digest, first }: Use): boolean {

@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto'
 import { checkProof } from '../../lib/audit/proof.ts'
 import type { NoteKey } from '../../lib/audit/signed-note.ts'
 import { proveRecords } from '../audit-prove.ts'
-import { callTypes } from '../audit-show.ts'
+import { callTypes, endTypes } from '../audit-rows.ts'
 import type { Verification, VerifiedLog } from '../verify-trails.ts'
 import { type Html, html } from './html.ts'
 import type { Section, Table } from './section.ts'
@@ -45,9 +45,6 @@ export interface Sample extends Drawn {
   readonly proof: Proof
   readonly endProof: Proof | undefined
 }
-
-/** A refusal ends a call that was on record too late to be let through. */
-const endTypes: ReadonlySet<string> = new Set(['outcome', 'list', 'resolution', 'refusal'])
 
 /**
  * The place of a record in the drawing: those with the lowest are drawn.

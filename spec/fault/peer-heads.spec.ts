@@ -9,7 +9,7 @@ import type { TrailSettings } from '../../adapters/audit-sink/trail.ts'
 import { type Clock, systemClock } from '../../adapters/clock.ts'
 import { SharedRedis } from '../../adapters/redis/shared-redis.ts'
 import { type TrailHead, TrailHeads } from '../../adapters/redis/trail-heads.ts'
-import { recordsOf } from '../../cli/audit-files.ts'
+import { beginning, recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { readVerifierKey } from '../../lib/audit/signed-note.ts'
 import { isOwnRecord, readAllRecords } from '../support/audit-trail.ts'
@@ -251,7 +251,7 @@ describe('trails of nodes that share a Redis', () => {
       const all = merged.map((line) => JSON.parse(line) as Record<string, unknown>)
       for (const [at, name] of names.entries()) {
         const own = all.filter((record) => record.node === name).map(({ seq }) => seq)
-        const written = [...recordsOf(directories[at] ?? '')].map(({ record }) => record.seq)
+        const written = [...recordsOf(beginning(directories[at] ?? ''))].map(({ record }) => record.seq)
         expect(own).toEqual(written)
       }
       // By time, where a record counts as no earlier than those its node wrote before it.

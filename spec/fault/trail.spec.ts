@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LineFile } from '../../adapters/audit-sink/line-file.ts'
 import { systemClock } from '../../adapters/clock.ts'
-import { mergedRecords, recordsOf } from '../../cli/audit-files.ts'
+import { beginning, mergedRecords, recordsOf } from '../../cli/audit-files.ts'
 import { verifyTrails } from '../../cli/verify-trails.ts'
 import { isOwnRecord, readAllRecords } from '../support/audit-trail.ts'
 import { inject } from '../support/inject.ts'
@@ -25,7 +25,8 @@ beforeEach(async () => {
 const kills = Number(process.env.KMCP_KILLS ?? 25)
 const killsMs = 60_000 + kills * 2_000
 
-const wholeRecords = (): Record<string, unknown>[] => [...recordsOf(folder)].map(({ record }) => ({ ...record }))
+const wholeRecords = (): Record<string, unknown>[] =>
+  [...recordsOf(beginning(folder))].map(({ record }) => ({ ...record }))
 
 const records = async (directory = folder): Promise<Record<string, unknown>[]> => {
   const files = await segmentsOf(directory)
@@ -144,7 +145,9 @@ describe('a trail', () => {
       }
       await trail.close()
     }
-    const calls = [...mergedRecords(directories)].flatMap(({ record }) => (record.type === 'denial' ? record.call : []))
+    const calls = [...mergedRecords(directories.map(beginning))].flatMap(({ record }) =>
+      record.type === 'denial' ? record.call : [],
+    )
     // The clock of node-a was set back after 30.
     expect(calls).toEqual(['node-a 10', 'node-b 15', 'node-b 25', 'node-a 30', 'node-a 20', 'node-b 40', 'node-b 45', 'node-a 50']) // prettier-ignore
   })
@@ -411,7 +414,7 @@ describe('a disk that fails', () => {
       expect(said.join()).toMatch(/EROFS.*EROFS.*EROFS/)
       await writer.kill()
       expect(verifyTrails([disk]).faults).toEqual([])
-      const calls = [...recordsOf(disk)].map(({ record }) => record.call)
+      const calls = [...recordsOf(beginning(disk))].map(({ record }) => record.call)
       expect(calls).toContain('before')
       expect(calls).not.toContain('second')
     })
@@ -610,7 +613,7 @@ describe('a disk that fails', () => {
       expect(left).toBeGreaterThan(0)
       await writtenTrail(disk, 1)
       expect(verifyTrails([disk]).faults).toEqual([])
-      expect([...recordsOf(disk)].filter(({ record }) => record.type === 'start')).toMatchObject([
+      expect([...recordsOf(beginning(disk))].filter(({ record }) => record.type === 'start')).toMatchObject([
         { record: { previous: null } },
         { record: { previous: { torn_bytes: left } } },
       ])

@@ -146,7 +146,8 @@ export function monthOfCalls(days: number): AuditEvent[][] {
           client_ip: '203.0.113.9',
           reason: pick(['unreadable', 'origin_not_allowed']),
         }
-      if (roll < 0.18) return { ...denial(bob, 'search_issues'), type: 'limit', reason: 'stopped_by_kong' }
+      if (roll < 0.18)
+        return { ...denial(bob, 'search_issues', undefined, { policy }), type: 'limit', reason: 'stopped_by_kong' }
       if (roll < 0.2) return admission(alice, 'delete_issue', { policy, rule: 'jira:delete', highRisk: true })
       return admission(who, pick(['get_issue', 'search_issues', 'list_projects', 'create_issue']), { policy })
     }

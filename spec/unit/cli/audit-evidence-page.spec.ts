@@ -20,7 +20,7 @@ interface Element_ {
   readonly clientWidth: number
   closest(selector: string): unknown
   getAttribute(name: string): string | null
-  getBoundingClientRect(): { readonly right: number; readonly height: number }
+  getBoundingClientRect(): { readonly right: number; readonly width: number; readonly height: number }
 }
 declare const document: {
   title: string
@@ -138,6 +138,7 @@ describe.skipIf(noBrowserReason)('the page of evidence', () => {
     const tables = await page.getByRole('table').count()
     expect(tables).toBeGreaterThan(15)
     expect(await page.locator('table:has(thead th[scope=col]):has(tbody td)').count()).toBe(tables)
+    expect(await page.locator('table[aria-label]:not([aria-label=""])').count()).toBe(tables)
     // Each section says what it shows and what it does not, and which criteria it serves.
     const sections = await page.locator('main section:has(.criteria li)').count()
     expect(sections).toBe(15)
@@ -180,6 +181,11 @@ describe.skipIf(noBrowserReason)('the page of evidence', () => {
     // 210 mm less the margins of 15 mm, at 96 pixels an inch.
     await page.setViewportSize({ width: Math.floor(((210 - 30) / 25.4) * 96), height: 1000 })
     expect(await overflowing()).toEqual([])
+    // Long names leave times their place: a day is not broken up into its figures.
+    const widths = await page
+      .locator('td.time')
+      .evaluateAll((all: Element_[]) => all.map((one) => one.getBoundingClientRect().width))
+    expect(Math.min(...widths)).toBeGreaterThan(55)
     const pdf = await page.pdf({ preferCSSPageSize: true })
     expect(pdf.subarray(0, 5).toString()).toBe('%PDF-')
     const text = pdf.toString('latin1')

@@ -228,7 +228,9 @@ describe('what evidence counts', () => {
           records.filter((one) => within(one) && (one.decision as any)?.policy_sha256 === policyDigest(letter)).length,
       ),
     )
-    expect((await manifest()).observations.join('\n')).toContain('The policy changed 1 time: jira')
+    expect((await manifest()).observations.join('\n')).toContain(
+      'The policy changed 1 time, each node counted by itself: jira',
+    )
   })
 })
 
@@ -262,6 +264,64 @@ describe('somebody who has left, and somebody who has come', () => {
     ])
     expect(await read('report.html')).toMatch(/seen before the middle of the period, and not after it<\/dt>\s*<dd>2</)
     expect((await manifest()).observations.join('\n')).toContain('2 people and machines not seen after the middle')
+  })
+})
+
+describe('somebody who calls through more clients than one', () => {
+  it('is one person, who has not left while they call through any of them', async () => {
+    const byAgent = { ...alice, kind: 'agent', agent: 'claude-code', roles: ['reader'] } as const
+    await daysOfTrail(trail, '2026-10-01', [
+      [admission(alice, 'get_issue')],
+      [admission(byAgent, 'get_issue'), admission(alice, 'get_issue')],
+      [],
+      [],
+      [admission(alice, 'get_issue')],
+    ])
+    expect(await evidence()).toBe(0)
+    expect((await manifest()).counts.people).toBe(1)
+    expect(await csv('people.csv')).toMatchObject([
+      { name: 'alice', kind: 'agent, human', status: 'seen before', allowed: '3' },
+    ])
+    expect(await csv('people-changes.csv')).toEqual([])
+    // What an agent may do for her is not what she may do herself, and no change of either.
+    expect(await csv('roles.csv')).toMatchObject([
+      { name: 'alice', kind: 'human', start: 'admin', end: 'admin', gained: '' },
+      { name: 'alice', kind: 'agent', start: 'reader', end: 'reader', gained: '' },
+    ])
+  })
+
+  it('is not called new where the trail has nothing from before the period', async () => {
+    await daysOfTrail(trail, '2026-10-02', [[admission(alice, 'get_issue')]])
+    expect(await evidence()).toBe(0)
+    expect(await csv('people.csv')).toMatchObject([{ status: 'not known' }])
+    expect((await manifest()).observations.join('\n')).toContain(
+      'Who is new is not known: the trails that were read have no call before the period.',
+    )
+  })
+})
+
+describe('a policy that comes back', () => {
+  it('is a change, though all its versions had decided before; a call that was under way is none', async () => {
+    const clock = new SetClock('2026-10-01T08:00:00Z')
+    const one = trailIn(trail, {}, clock)
+    const decide = async (letter: string): Promise<void> => {
+      clock.pass(3)
+      await one.append(denial(bob, 'get_issue', 'tool_not_granted', { policy: policyDigest(letter) }))
+    }
+    await decide('a')
+    await decide('b')
+    clock.ms = Date.parse('2026-10-03T08:00:00Z')
+    for (const letter of ['b', 'a', 'b', 'a', 'a']) await decide(letter)
+    clock.pass(60)
+    await decide('b')
+    await one.close()
+    await evidence()
+    const [a, b] = [policyDigest('a'), policyDigest('b')]
+    expect(await csv('policy-changes.csv')).toMatchObject([
+      { time: '2026-10-03 08:00:06Z', node: 'node-1', route: 'jira', version_before: b, version: a, again: 'yes' },
+      { time: '2026-10-03 08:01:18Z', version_before: a, version: b, again: 'yes' },
+    ])
+    expect((await manifest()).observations.join('\n')).toContain('The policy changed 2 times')
   })
 })
 
@@ -601,6 +661,38 @@ describe('exceptions', () => {
     ])
   })
 
+  it('tell that nobody can say what a node did in a log that is missing', async () => {
+    await daysOfTrail(trail, '2026-10-02', [someCalls(), someCalls(), someCalls()])
+    for (const name of await readdir(trail)) if (name.includes('00000002-')) await rm(join(trail, name))
+    expect(await evidence()).toBe(1)
+    expect(exceptions().join('\n')).toMatch(/no trail \(a log between the two is missing/)
+    expect(await csv('intervals.csv')).toContainEqual(
+      expect.objectContaining({ what: 'no trail', explained: 'NO', from: '2026-10-02 08:01:03Z' }),
+    )
+  })
+
+  it('tell of a crash also where the clock was set back before the next start', async () => {
+    const clock = new SetClock('2026-10-03T08:00:00Z')
+    const crashed = trailIn(trail, {}, clock)
+    await letThrough(crashed, clock, someCalls())
+    const after = `${trail}-after`
+    await cp(trail, after, { recursive: true })
+    await crashed.close()
+    trail = after
+    clock.pass(-30)
+    const next = trailIn(trail, {}, clock)
+    await next.append({ type: 'heartbeat' })
+    await next.close()
+    await evidence('--sample', '0')
+    expect(await csv('intervals.csv')).toContainEqual(
+      expect.objectContaining({
+        what: 'crashed',
+        seconds: '30',
+        detail: expect.stringContaining('the clock was set back meanwhile'),
+      }),
+    )
+  })
+
   it('tell of calls of a stopped log without an end, and of ends without a call', async () => {
     const clock = new SetClock('2026-10-03T08:00:00Z')
     const one = trailIn(trail, {}, clock)
@@ -625,6 +717,9 @@ describe('exceptions', () => {
     const page = await read('report.html')
     expect(page).toMatch(/refused after all, because the disk was slow to take the record<\/dt>\s*<dd>1</)
     expect(page).toContain('refused after all: not_on_record')
+    expect((await manifest()).observations.join('\n')).toContain(
+      '1 call let through by the policy and refused after all: in the counts both let through and stopped.',
+    )
     // The same record is a stopped call that was drawn.
     expect((await csv('samples-allowed.csv'))[0]?.end_proof).toMatch(/^samples\/stopped-0[12]\.tlog-proof$/)
   })
@@ -1011,6 +1106,10 @@ describe('use', () => {
     ],
     ['half a sample', [...period, '--out', 'x', '--sample', '2.5'], '--sample takes'],
     ['a sample of everything', [...period, '--out', 'x', '--sample', '1000000'], '--sample takes'],
+    ['no sample at all', [...period, '--out', 'x', '--sample', ''], '--sample takes'],
+    ['two seeds', [...period, '--out', 'x', '--seed', 'one', '--seed', 'two'], '--seed was given twice'],
+    ['a file to write to', [...period, '--dir', '.', '--out', 'package.json'], '--out package.json is a file'],
+    ['one trail twice', [...period, '--out', 'x', '--dir', 'spec', '--dir', './spec'], '--dir ./spec was given before'],
     ['a seed nobody can type', [...period, '--out', 'x', '--seed', '\u0007'], '--seed takes'],
     ['no key there', [...period, '--out', 'x', '--sign', 'nowhere.pem'], '--sign: there is no nowhere.pem'],
   ])('says what is wrong with %s', async (_note, args, message) => {

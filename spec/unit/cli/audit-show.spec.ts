@@ -1,7 +1,13 @@
 /** The trail as a table: one row a call, with what came back. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
-import { auditTable, rowsOf } from '../../../cli/audit-show.ts'
+import { auditTable, rowsOf } from '../../../cli/audit-rows.ts'
 import { printRows } from '../../../cli/print-rows.ts'
+import { trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
+import { kmcp, root } from './run-kmcp.ts'
 
 const call = { type: 'admission', call: 'c', route: 'jira', decision: { rule: 'jira:read' } }
 
@@ -53,5 +59,37 @@ describe('a table', () => {
     const [row] = rowsOf([call])
     if (!row) throw new Error('there is no row')
     expect(auditTable(Array.from({ length: 130_000 }, () => row)).split('\n')).toHaveLength(130_002)
+  })
+})
+
+describe('kmcp audit show', () => {
+  it('shows the last calls, however long ago they were and whatever the gateway has written since', async () => {
+    const folder = await trailFolder()
+    const trail = trailIn(folder)
+    await trail.append({ type: 'denial', call: 'friday', reason: 'rule_denied' })
+    await Promise.all(Array.from({ length: 2_100 }, () => trail.append({ type: 'heartbeat' })))
+    await trail.close()
+    expect((await kmcp(['audit', 'show', '--dir', folder])).out).toContain('denial: rule_denied')
+  })
+
+  it('follows with what is new, and with the end of a call that was shown as open', async () => {
+    const folder = await trailFolder()
+    await writtenTrail(folder, 5)
+    const trail = trailIn(folder)
+    await trail.append({ type: 'admission', call: 'slow', tool: 'slow' })
+    const args = [join(root, 'cli', 'main.ts'), 'audit', 'show', '--dir', folder, '--last', '2', '--follow']
+    const show = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      const lines = createInterface({ input: show.stdout })[Symbol.asyncIterator]()
+      const next = async (): Promise<string> => String((await lines.next()).value)
+      const shown = [await next(), await next(), await next(), await next()]
+      expect(shown.slice(2)).toEqual([expect.stringContaining(' 200'), expect.stringMatching(/slow.* open$/)])
+      await trail.append({ type: 'outcome', call: 'slow', http_status: 201 })
+      await trail.append({ type: 'denial', call: 'next', reason: 'rule_denied' })
+      expect((await next()) + (await next())).toMatch(/slow.* 201.*denial: rule_denied/)
+    } finally {
+      show.kill()
+      await once(show, 'close')
+    }
   })
 })
