@@ -264,7 +264,7 @@ describe('trails of nodes that share a Redis', () => {
 
       const [heading = '', , ...rows] = (await kmcp(['audit', 'show', ...dirs])).out.trimEnd().split('\n')
       expect(heading).toMatch(/^time +node +person/)
-      expect(rows.map((row) => row.split(/ +/)[1])).toEqual(
+      expect(rows.map((row) => row.split(/ +/)[2])).toEqual(
         all.filter(({ type }) => type === 'admission').map((record) => record.node),
       )
 
