@@ -63,7 +63,6 @@ export class Recorders {
   readonly #earlyForAll: AuditEvent[] = []
   /** What happened apart from calls and could not be written yet, by trail. */
   readonly #late = new Map<Trail, AuditEvent[]>()
-  readonly #catchingUp = new Map<Trail, Promise<string | undefined>>()
   /** By route, and by what it is about. */
   readonly #lastSaid = new Map<string, Map<string, AuditEvent>>()
   readonly #retelling = new Set<string>()
@@ -190,26 +189,13 @@ export class Recorders {
     if (failed !== undefined) this.#log('error', `${event.type} is not recorded yet: ${failed}`)
   }
 
-  /** One after the other, whoever asks. @returns why not */
-  #catchUp(trail: Trail): Promise<string | undefined> {
-    const running = this.#catchingUp.get(trail) ?? this.#writeLate(trail)
-    if (this.#late.has(trail)) this.#catchingUp.set(trail, running)
-    return running
-  }
-
-  async #writeLate(trail: Trail): Promise<string | undefined> {
-    const late = this.#late.get(trail) ?? []
+  /** @returns why what waits for a trail could not be written */
+  async #catchUp(trail: Trail): Promise<string | undefined> {
     try {
-      for (let [event] = late; event !== undefined; [event] = late) {
-        await trail.append(event)
-        late.shift()
-      }
-      this.#late.delete(trail)
+      await trail.appendAll(this.#late.get(trail) ?? [])
       return undefined
     } catch (error) {
       return String(error)
-    } finally {
-      this.#catchingUp.delete(trail)
     }
   }
 
@@ -235,7 +221,7 @@ export class Recorders {
   /** To every trail; one that takes it is enough. @returns the record's number in the first that did */
   async #append(trails: readonly Trail[], make: MakeEvent, isWaiting: boolean): Promise<number> {
     // Not waited for: a call has 250 ms for its own record. What waits comes first all the same, as far as a trail takes it.
-    for (const trail of trails) if (this.#late.has(trail)) void this.#catchUp(trail)
+    for (const trail of trails) if (this.#late.get(trail)?.length) void this.#catchUp(trail)
     const [only] = trails
     if (trails.length === 1 && only) return only.append(make, isWaiting)
     const written = await Promise.allSettled(trails.map((trail) => trail.append(make, isWaiting)))

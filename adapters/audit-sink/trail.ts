@@ -131,11 +131,25 @@ export class Trail {
    * @throws Error when it could not be written, or not within 250 ms: what waits for it must not go on
    */
   async append(event: AuditEvent | ((saltKey: Buffer) => AuditEvent), isWaiting = false): Promise<number> {
-    const log = this.#open ?? (await this.#within(this.#begin(), 'the trail could not be opened'))
+    const log = this.#open ?? (await this.#opened())
     const seq = this.#write(log, typeof event === 'function' ? event(log.saltKey) : event)
     if (isWaiting && this.#settings.durability === 'disk')
       await this.#within(this.#onDisk(log, seq), 'the disk is slow')
     return seq
+  }
+
+  /**
+   * Appends in order with no other record between, and before whatever is appended after.
+   *
+   * @param events loses those that are written
+   * @throws Error when the first that is left could not be written
+   */
+  async appendAll(events: AuditEvent[]): Promise<void> {
+    const log = this.#open ?? (await this.#opened())
+    for (let [event] = events; event !== undefined; [event] = events) {
+      this.#write(log, event)
+      events.shift()
+    }
   }
 
   /** Ends the log with a `stop` record and a last checkpoint, and gives the directory back. */
@@ -197,6 +211,10 @@ export class Trail {
       time: new Date(nowMs).toISOString(),
       mono_ms: Math.round(monoMs),
     }
+  }
+
+  #opened(): Promise<OpenLog> {
+    return this.#within(this.#begin(), 'the trail could not be opened')
   }
 
   /** Begins a log with a record that names the one before it, so that a missing or shortened one is noticed. */

@@ -36,6 +36,12 @@ describe('what happened apart from calls', () => {
     type: 'policy',
     ...{ event: 'in_force', use: 'active', source: 'jira.yml', policy_sha256: digit.repeat(64) },
   })
+  const refused = (): Call =>
+    ({
+      id: newId(),
+      request: { verb: 'POST', path: '/mcp/jira', headers: {} },
+      refusal: { why: 'not_found' },
+    }) as unknown as Call
   const policies = async (): Promise<unknown[]> =>
     (await readAllRecords(directory())).filter(({ type }) => type === 'policy').map((record) => record.policy_sha256)
 
@@ -63,35 +69,29 @@ describe('what happened apart from calls', () => {
     expect(logged).toHaveLength(3)
   })
 
-  it('stands before the next call that is recorded', async () => {
+  it('stands before the next call that is recorded, all of it', async () => {
     await writeFile(directory(), '')
     register()
-    recorders.note('route-1', policy('a'))
+    for (const digit of ['a', 'b', 'c']) recorders.note('route-1', policy(digit))
     await eventually(
       () => Promise.resolve(logged.length),
-      (many) => many === 1,
+      (many) => many === 3,
     )
     await rm(directory())
-    const call = {
-      id: newId(),
-      request: { verb: 'POST', path: '/mcp/jira', headers: {} },
-      refusal: { why: 'not_found' },
-    }
-    expect(await recorders.recordRefusal('route-1', call as unknown as Call)).toBe(true)
+    expect(await recorders.recordRefusal('route-1', refused())).toBe(true)
+    // The trail is open now: what is noted is written at once.
+    for (const digit of ['d', 'e']) recorders.note('route-1', policy(digit))
+    expect(await recorders.recordRefusal('route-1', refused())).toBe(true)
     const types = (await readAllRecords(directory())).map(({ type }) => type)
-    expect(types.slice(-2)).toEqual(['policy', 'refusal'])
+    const policiesThen = (count: number): string[] => [...Array<string>(count).fill('policy'), 'refusal']
+    expect(types.slice(-7)).toEqual([...policiesThen(3), ...policiesThen(2)])
   })
 
   it('holds up no call while it cannot be written', async () => {
     register()
-    const append = vi.spyOn(Trail.prototype, 'append').mockReturnValueOnce(new Promise(() => undefined))
+    const append = vi.spyOn(Trail.prototype, 'appendAll').mockReturnValue(new Promise(() => undefined))
     recorders.note('route-1', policy('a'))
-    const call = {
-      id: newId(),
-      request: { verb: 'POST', path: '/mcp/jira', headers: {} },
-      refusal: { why: 'not_found' },
-    }
-    expect(await recorders.recordRefusal('route-1', call as unknown as Call)).toBe(true)
+    expect(await recorders.recordRefusal('route-1', refused())).toBe(true)
     expect(append).toHaveBeenCalledTimes(2)
     append.mockRestore()
   })
