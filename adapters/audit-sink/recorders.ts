@@ -50,6 +50,12 @@ interface OpenTrail {
   watch?: PeerWatch
 }
 
+/** @property sinceMono when the newest call began of which it is known that it was in this configuration */
+interface InUse {
+  readonly config: RecorderConfig
+  readonly sinceMono: number
+}
+
 /** What a route has to say before its audit plugin has run, or while its trail cannot be written, is kept, as much as this. */
 const maxEarly = 1_000
 
@@ -58,14 +64,15 @@ const askedWithinMs = 1_000
 
 export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
-  readonly #byRoute = new Map<string, RecorderConfig>()
+  readonly #byRoute = new Map<string, InUse>()
   readonly #early = new Map<string, AuditEvent[]>()
   readonly #earlyForAll: AuditEvent[] = []
   /** What happened apart from calls and could not be written yet, by trail. */
   readonly #late = new Map<Trail, AuditEvent[]>()
   /** By route, and by what it is about. */
   readonly #lastSaid = new Map<string, Map<string, AuditEvent>>()
-  readonly #retelling = new Set<string>()
+  /** Trails that are about to be told all of a route that holds. */
+  readonly #retelling = new Map<string, readonly Trail[]>()
   readonly #recorded = new WeakSet<Call>()
   readonly #clock: Clock
   readonly #log: Log
@@ -77,19 +84,19 @@ export class Recorders {
 
   /**
    * The recorder of a route. Refusals of the route's other plugins are recorded as the configuration says that was
-   * registered first, or in which a call began last: Kong brings a replaced one along once more to end a call in it.
+   * registered first, or in which the newest call began: Kong brings a replaced one along once more to end a call in it.
    *
    * @throws Error where another route writes to the same directory with other settings
    */
   register(route: string, config: RecorderConfig): Recorder {
     const trails = this.#trailsOf(config)
-    if (!this.#byRoute.has(route)) this.#byRoute.set(route, config)
-    for (const event of this.#early.get(route) ?? []) this.#write(config, event)
+    if (!this.#byRoute.has(route)) this.#byRoute.set(route, { config, sinceMono: Number.NEGATIVE_INFINITY })
+    for (const event of this.#early.get(route) ?? []) this.#write(config, event, trails)
     this.#early.delete(route)
     for (const event of this.#earlyForAll.splice(0)) this.noteAll(event)
     const { rules } = config
     return {
-      use: () => this.#use(route, config),
+      use: () => this.#use(route, config, this.#clock.monoMs()),
       admit: (call) => this.#append(trails, (saltKey) => admissionEvent(call, rules, saltKey), true),
       complete: async (call, serialized) => {
         call.tellOuter?.(serialized)
@@ -97,7 +104,7 @@ export class Recorders {
         if (call.exchangeOf !== undefined && !call.refusal) return
         // Published metadata, say: nothing was asked of a server, nothing was refused.
         if (call.isAnswered && !call.admission) return
-        if (!call.admission) this.#use(route, config)
+        if (!call.admission) this.#use(route, config, call.startedMono)
         if (!call.refusal || call.admission) {
           const asked =
             call.asked && (await Promise.race([call.asked, setTimeout(askedWithinMs, undefined, { ref: false })]))
@@ -109,16 +116,24 @@ export class Recorders {
     }
   }
 
-  /** A trail that is new to a route has to say, too, what holds there since before. */
-  #use(route: string, config: RecorderConfig): void {
+  /**
+   * A trail that is new to a route, or knows it by another name, has to say, too, what holds there since before.
+   *
+   * @param begunMono when the call began that says so: one from before the newest configuration says nothing of it
+   */
+  #use(route: string, config: RecorderConfig, begunMono: number): void {
     const before = this.#byRoute.get(route)
-    this.#byRoute.set(route, config)
-    if (!before || resolve(before.directory) === resolve(config.directory)) return
-    this.#retelling.add(route)
+    if (!before || begunMono < before.sinceMono) return
+    this.#byRoute.set(route, { config, sinceMono: begunMono })
+    if (before.config === config) return
+    const told = before.config.rules.name === config.rules.name ? this.#trailsOf(before.config) : []
+    const untold = this.#trailsOf(config).filter((trail) => !told.includes(trail))
+    if (untold.length === 0) return
+    this.#retelling.set(route, untold)
     // After the plugin that brings the trail along has said its own.
     queueMicrotask(() => {
       this.#retelling.delete(route)
-      for (const event of this.#lastSaid.get(route)?.values() ?? []) this.#write(config, event)
+      for (const event of this.#lastSaid.get(route)?.values() ?? []) this.#write(config, event, untold)
     })
   }
 
@@ -131,9 +146,9 @@ export class Recorders {
    * @returns false when it should have been recorded and could not be
    */
   async recordRefusal(route: string, call: Call): Promise<boolean> {
-    const config = this.#byRoute.get(route)
-    if (!config || call.admission) return true
-    return this.#refuse(config, call)
+    const inUse = this.#byRoute.get(route)
+    if (!inUse || call.admission) return true
+    return this.#refuse(inUse.config, call)
   }
 
   /** Records what happened to a route apart from its calls. Kept until the route's audit plugin is there. */
@@ -145,10 +160,11 @@ export class Recorders {
     const before = said.get(about)
     if (before && canonicalJson(before) === canonicalJson(event)) return
     said.set(about, event)
-    if (this.#retelling.has(route)) return
-    const config = this.#byRoute.get(route)
+    const config = this.#byRoute.get(route)?.config
     if (config) {
-      this.#write(config, event)
+      const untold = this.#retelling.get(route) ?? []
+      const told = this.#trailsOf(config).filter((trail) => !untold.includes(trail))
+      this.#write(config, event, told)
       return
     }
     const early = this.#early.get(route) ?? []
@@ -169,8 +185,8 @@ export class Recorders {
     await Promise.all([...this.#trails.values()].map(({ trail }) => trail.close()))
   }
 
-  #write(config: RecorderConfig, event: AuditEvent): void {
-    for (const trail of this.#trailsOf(config)) void this.#noteIn(trail, { ...event, route: config.rules.name })
+  #write({ rules }: RecorderConfig, event: AuditEvent, trails: readonly Trail[]): void {
+    for (const trail of trails) void this.#noteIn(trail, { ...event, route: rules.name })
   }
 
   /** A call that cannot be recorded does not go on; this has happened, and is recorded as soon as it can be. */

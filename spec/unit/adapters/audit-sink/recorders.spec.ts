@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Recorders } from '../../../../adapters/audit-sink/recorders.ts'
+import { type Recorder, type RecorderConfig, Recorders } from '../../../../adapters/audit-sink/recorders.ts'
 import { Trail } from '../../../../adapters/audit-sink/trail.ts'
 import { newId, systemClock } from '../../../../adapters/clock.ts'
 import type { Call } from '../../../../lib/context/call.ts'
@@ -26,11 +26,12 @@ describe('what happened apart from calls', () => {
   })
 
   const directory = (): string => join(folder, 'audit')
-  const register = (): void =>
-    void recorders.register('route-1', {
+  const register = (change: Partial<RecorderConfig> = {}, name = 'jira'): Recorder =>
+    recorders.register('route-1', {
       directory: directory(),
       settings: { node: 'node-1' },
-      rules: { name: 'jira', redaction: { clear: [], hashed: [] } },
+      rules: { name, redaction: { clear: [], hashed: [] } },
+      ...change,
     })
   const policy = (digit: string): AuditEvent => ({
     type: 'policy',
@@ -105,5 +106,37 @@ describe('what happened apart from calls', () => {
       () => Promise.resolve(logged.filter((line) => line.includes('was not recorded: 1000 records wait'))),
       (lines) => lines.length === 1,
     )
+  })
+
+  it('is told to whoever hears of the route for the first time: a second directory, and those who know it by its new name', async () => {
+    register().use()
+    recorders.note('route-1', policy('a'))
+    const secondDirectory = join(folder, 'second')
+    register({ secondDirectory }).use()
+    recorders.note('route-1', { type: 'configuration', plugin: 'mcp-audit', event: 'in_force', settings: {} })
+    await Promise.resolve()
+    register({ secondDirectory }, 'issues').use()
+    const told = async (where: string): Promise<string[]> =>
+      (await readAllRecords(where))
+        .filter(({ type }) => type === 'policy' || type === 'configuration')
+        .map(({ type, route }) => `${type} of ${route}`)
+    const all = ['policy of jira', 'configuration of jira', 'policy of issues', 'configuration of issues']
+    await eventually(
+      () => told(secondDirectory),
+      (found) => found.length === all.length,
+    )
+    expect([await told(directory()), await told(secondDirectory)]).toEqual([all, all])
+  })
+
+  it('a call that began before a configuration was replaced does not bring it back by its end', async () => {
+    const replaced = register({}, 'old')
+    replaced.use()
+    const late = { ...refused(), startedMono: systemClock.monoMs() } as Call
+    await recorders.recordRefusal('route-1', late)
+    register({}, 'new').use()
+    await replaced.complete(late, {})
+    await recorders.recordRefusal('route-1', refused())
+    const refusals = (await readAllRecords(directory())).filter(({ type }) => type === 'refusal')
+    expect(refusals.map(({ route }) => route)).toEqual(['old', 'new'])
   })
 })
