@@ -13,6 +13,8 @@ export const callKey = 'mcp_call'
 /** Kong shows plugins at most this many header lines and forwards all: what could hide behind it is refused. */
 export const maxHeaderLines = 100
 
+const unreadable = { verb: '', path: '', query: '' }
+
 export interface Begun {
   readonly call: Call
   readonly refuse?: Refusal
@@ -22,7 +24,7 @@ export interface Begun {
 export async function beginCall(kong: Kong, runtime: Runtime): Promise<Begun> {
   const line = parseRequestLine((await kong.nginx.getVar('request')) ?? '')
   const headers: Headers = await kong.request.getHeaders(maxHeaderLines + 1)
-  const call = newCall(runtime, line ?? { verb: '', path: '', query: '' }, headers)
+  const call = newCall(runtime, line ?? unreadable, headers)
   runtime.calls.add(call)
   await kong.ctx.shared.set(callKey, call.id)
   if (!line) return { call, refuse: { why: 'request_line_unreadable' } }
@@ -37,7 +39,7 @@ export async function resumeCall(kong: Kong, runtime: Runtime): Promise<Begun> {
   const id = await kong.ctx.shared.get(callKey)
   const call = typeof id === 'string' ? runtime.calls.get(id) : undefined
   if (call) return { call }
-  const lost = newCall(runtime, { verb: '', path: '', query: '' }, {})
+  const lost = newCall(runtime, unreadable, {})
   runtime.calls.add(lost)
   await kong.ctx.shared.set(callKey, lost.id)
   return { call: lost, refuse: { why: 'stage_out_of_order', stage: 'first', ran: [] } }
@@ -55,9 +57,7 @@ export function stoppedBefore(serialized: unknown, runtime: Runtime): Call | und
     readonly response?: { readonly status?: unknown }
   }
   if (!(Number(response?.status) >= 400)) return undefined
-  const { method, uri } = { method: '', uri: '', ...request }
-  const [path = '', query = ''] = uri.split('?', 2)
-  return newCall(runtime, { verb: method, path, query }, {})
+  return newCall(runtime, parseRequestLine(`${request?.method} ${request?.uri} HTTP/1.1`) ?? unreadable, {})
 }
 
 function newCall(runtime: Runtime, line: { verb: string; path: string; query: string }, headers: Headers): Call {

@@ -1,5 +1,5 @@
 /** From stages to a Kong plugin: what all seven plugins have in common. */
-import { type SchemaFields, shownSettings } from '../../lib/audit/configuration.ts'
+import { type SchemaFields, shownSettings, withoutAccess } from '../../lib/audit/configuration.ts'
 import { type Answer, errorAnswer } from '../../lib/context/answer.ts'
 import { type Call, type StageName, stageNames } from '../../lib/context/call.ts'
 import { type Refusal, toWire } from '../../lib/context/refusal.ts'
@@ -115,7 +115,7 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
     }
 
     #refused(error: unknown): string {
-      const fault = error instanceof Error ? error.message : String(error)
+      const fault = withoutAccess(error instanceof Error ? error.message : String(error))
       this.#runtime.log('error', `${definition.name} on ${this.#route}: configuration refused: ${fault}`)
       return fault
     }

@@ -16,6 +16,15 @@ export type SchemaFields = readonly Readonly<Record<string, SchemaField>>[]
 /** Stands for the value of an encrypted field. */
 export const secret = '[secret]'
 
+/** Whoever is to log in: up to the last `@` before the path, since a password may have one in it, and a token stands alone. */
+const userInfo = /(:\/\/)[^/?#`]+(?=@)/g
+/** A key of whoever asks, whatever it is called. */
+const query = /(:\/\/[^\s?`]*\?)[^\s`]+/g
+
+/** What an administrator wrote, or what is said of it, for the record: of a URL neither user nor query. */
+export const withoutAccess = (text: string): string =>
+  withoutCredentials(text.replace(userInfo, `$1${secret}`).replace(query, `$1${secret}`))
+
 /**
  * Settings that have a value, in the shape the schema gives them: Lua has one kind of table, so that an empty record may
  * arrive as a list.
@@ -40,5 +49,5 @@ function shownValue(field: SchemaField, value: Json, apart: ReadonlySet<string>)
     const entries = Object.entries(value as JsonObject)
     return Object.fromEntries(entries.map(([name, one]) => [name, shownValue(values, one ?? null, apart)]))
   }
-  return typeof value === 'string' ? withoutCredentials(value) : value
+  return typeof value === 'string' ? withoutAccess(value) : value
 }

@@ -1,6 +1,7 @@
 /** What a plugin puts on record of its own settings, by making it as the plugin server does. */
 import { describe, expect, it } from 'vitest'
 import { Plugin } from '../../../../plugins/mcp-audit/index.ts'
+import { Plugin as Oauth } from '../../../../plugins/mcp-oauth/index.ts'
 import { readAllRecords } from '../../../support/audit-trail.ts'
 import { eventually } from '../../../support/eventually.ts'
 import { quietKong } from '../../../support/quiet-kong.ts'
@@ -44,5 +45,18 @@ describe('a plugin of a route', () => {
     expect(records).toHaveLength(4)
     for (const record of records) expect(schemaFaults(record as never)).toEqual([])
     expect(JSON.stringify(records)).not.toContain('canary')
+  })
+
+  it('keeps what is secret out of the reason why they are refused, too', async () => {
+    const directory = await trailFolder()
+    const resource = 'https://user:canary@gateway.example/mcp?key=canary'
+    await new Oauth({ route_id: 'two', resource }).access?.(quietKong())
+    const audit = { directory, node: 'node-1', durability: 'os', clear_arguments: [], hashed_arguments: [] }
+    await new Plugin({ route_id: 'two', ...audit }).access?.(quietKong())
+    const [refused] = await eventually(
+      async () => (await readAllRecords(directory)).filter(({ event }) => event === 'refused'),
+      (all) => all.length > 0,
+    )
+    expect(refused?.because).toContain('not `https://[secret]@gateway.example/mcp?[secret]`')
   })
 })

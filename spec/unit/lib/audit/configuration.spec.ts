@@ -43,6 +43,21 @@ describe('settings on record', () => {
     expect(shown({ name: 'Bearer canary-canary' })).toEqual({ name: '[secret]' })
   })
 
+  it.each([
+    [
+      'in several',
+      'redis://:can@ary@db:6379,redis://:can ary@db2/1',
+      'redis://[secret]@db:6379,redis://[secret]@db2/1',
+    ],
+    ['a token', 'redis://canary@db', 'redis://[secret]@db'],
+    ['a long password', `rediss://user:${'canary'.repeat(100)}@db`, 'rediss://[secret]@db'],
+    ['a query', 'https://idp.example/keys?appid=canary', 'https://idp.example/keys?[secret]'],
+    ['a path', 'https://idp.example:8443/keys/@me', 'https://idp.example:8443/keys/@me'],
+    ['nothing', 'redis://db:6379,redis://db2:6379', 'redis://db:6379,redis://db2:6379'],
+  ])('say of a URL (with %s) where it leads, not how to get in', (_, written, toRead) => {
+    expect(shown({ name: written })).toEqual({ name: toRead })
+  })
+
   it('leave out what other records tell of, and what has no value', () => {
     expect(shown({ roles: { admin: 'all' }, name: null })).toEqual({})
   })
@@ -72,5 +87,16 @@ describe('the schemas', async () => {
     }
     walk(schema)
     expect(open).toEqual([])
+  })
+
+  it.each(schemas)('of %s say of no URL who is to log in there', (_, schema) => {
+    const filled = (all: SchemaFields): object =>
+      Object.fromEntries(all.flatMap((one) => Object.entries(one)).map(([name, field]) => [name, valueOf(field)]))
+    const valueOf = ({ fields, elements, values }: SchemaField): unknown => {
+      if (fields) return filled(fields)
+      if (elements) return [valueOf(elements)]
+      return values ? { name: valueOf(values) } : 'https://user:can@ary@host.example/path?key=canary'
+    }
+    expect(JSON.stringify(shownSettings(schema, filled(schema) as never, new Set()))).not.toContain('ary')
   })
 })
