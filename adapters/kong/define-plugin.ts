@@ -143,7 +143,8 @@ async function runStages<C>(
   const begun = first === stageNames[0] ? await beginCall(kong, runtime) : await resumeCall(kong, runtime)
   const { call } = begun
   let end: StageEnd = begun.refuse ? { refuse: begun.refuse } : undefined
-  if (fault !== undefined) end ??= { refuse: { why: 'config_refused', because: fault } }
+  const because = fault ?? placeFault(call, definition.name, route)
+  if (because !== undefined) end ??= { refuse: { why: 'config_refused', because } }
   const open = await runtime.doors.fault(kong, route, call.request.path)
   if (open !== undefined) end ??= { refuse: open }
   for (const [index, stage] of stages.entries()) {
@@ -166,6 +167,12 @@ async function runStages<C>(
   }
   await exit(kong, await settle(end, call, port, runtime, route))
 }
+
+/** What the plugins of a route share (its trail, its pins) is kept under the place they stand at. */
+const placeFault = (call: Call, plugin: string, place: string): string | undefined =>
+  call.route === undefined || call.route === place
+    ? undefined
+    : `${plugin} stands at ${place}, mcp-oauth at ${call.route}: put all plugins of the suite on the route, or all on its service`
 
 /** A client that leaves while a stage still asks for its body is no defect of the stage's. */
 function refusalOf(error: unknown): Refusal {
