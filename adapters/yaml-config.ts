@@ -1,11 +1,5 @@
 /** What the configuration files of processes beside the gateway have in common: YAML, checked against a JSON schema. */
-import { readFileSync } from 'node:fs'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
-import { parse } from 'yaml'
-
-/** @throws Error for a file that cannot be read or is no YAML */
-export const readYaml = (path: string): unknown =>
-  parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 })
 
 /** What was read, or what is wrong with it: every fault names the field it is about, all at once. */
 export type ReadConfig<Config> =

@@ -1,4 +1,5 @@
 /** The configuration of `kmcp audit anchor`: a YAML file, checked against a JSON schema. */
+import { readYaml } from '../read-yaml.ts'
 import { type SecretSource, secretSource } from '../secrets.ts'
 import {
   atMostOne,
@@ -7,7 +8,6 @@ import {
   faultsOf,
   name,
   type ReadConfig,
-  readYaml,
   secret,
   secureOrigin,
   text,

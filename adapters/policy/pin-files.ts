@@ -16,7 +16,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { parse, stringify } from 'yaml'
+import { stringify } from 'yaml'
 import type { Json } from '../../lib/mcp/message.ts'
 import { type JsonNode, toPlain } from '../../lib/mcp/json-node.ts'
 import {
@@ -31,6 +31,7 @@ import {
 } from '../../lib/policy/pins.ts'
 import { type Flag, suspiciousText, visible } from '../../lib/policy/suspicious-text.ts'
 import type { Clock } from '../clock.ts'
+import { readYaml } from '../read-yaml.ts'
 
 type Log = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -317,7 +318,7 @@ const maxKnown = 2_000
  */
 export function readPinsFile(path: string): Pins {
   if (statSync(path).size > maxPinsBytes) throw new Error(`the file is larger than ${maxPinsBytes} bytes`)
-  const read = readPinsDocument(parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 }))
+  const read = readPinsDocument(readYaml(path))
   if (!read.ok) throw new Error(read.faults.join('; '))
   return read.pins
 }

@@ -1,9 +1,9 @@
 /** Policies in files of their own: read again when they change, and never replaced by one that cannot be used. */
-import { readFileSync, statSync } from 'node:fs'
-import { parse } from 'yaml'
+import { statSync } from 'node:fs'
 import { readPolicyDocument, type SaidOfItself } from '../../lib/policy/read-document.ts'
 import type { PolicyConfig } from '../../lib/policy/policy.ts'
 import type { Clock } from '../clock.ts'
+import { readYaml } from '../read-yaml.ts'
 
 const lookEveryMs = 1_000
 const maxBytes = 8 * 1024 * 1024
@@ -79,8 +79,7 @@ export class PolicyFiles {
 function readPolicyFile(path: string): { readonly policy: PolicyConfig; readonly says: SaidOfItself } {
   const { size } = statSync(path)
   if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
-  const document: unknown = parse(readFileSync(path, 'utf8'), { uniqueKeys: true, maxAliasCount: 100 })
-  const read = readPolicyDocument(document)
+  const read = readPolicyDocument(readYaml(path))
   if (!read.ok) throw new Error(read.faults.join('; '))
   return read
 }

@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import { type Format, formats } from '../../lib/audit/formats/format.ts'
 import { isRecord } from '../../lib/is-record.ts'
-import { type Check, compile, faultsOf, name, type ReadConfig, readYaml, text } from '../yaml-config.ts'
+import { type Check, compile, faultsOf, name, type ReadConfig, text } from '../yaml-config.ts'
+import { readYaml } from '../read-yaml.ts'
 import { sinkSchemas, sinkTypes, type SinkType } from './sink-schemas.ts'
 
 /**

@@ -21,7 +21,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   jose: ['adapters/jwks', 'adapters/sender', 'adapters/token', 'embedded/upstreams', 'embedded/idp'],
   pino: ['adapters/operational-log.ts'],
   protobufjs: ['pluginserver/wire', 'embedded/gateway/pdk-calls.ts'],
-  yaml: ['cli', 'embedded/gateway', 'adapters/policy', 'adapters/yaml-config.ts'],
+  yaml: ['cli', 'embedded/gateway', 'adapters/policy', 'adapters/read-yaml.ts'],
   ajv: ['adapters/yaml-config.ts'],
   pkijs: ['adapters/anchors'],
   asn1js: ['adapters/anchors'],
