@@ -8,8 +8,8 @@ import type { Kong } from './pdk.ts'
  * for apart, and only where the answer goes on record.
  */
 export async function readLog(kong: Kong, call: Call | undefined): Promise<unknown> {
-  const serialized = await kong.log.serialize()
+  // Without them the outcome says less; it must be written all the same.
+  const serialized = await kong.log.serialize().catch(() => undefined)
   if (!call?.admission || call.exchangeOf !== undefined || !hasPieces(serialized)) return serialized
-  // Without it the outcome says less; it must be written all the same.
   return withPieces(serialized, await kong.ctx.shared.get(tapKey).catch(() => undefined))
 }
