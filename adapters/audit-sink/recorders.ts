@@ -62,6 +62,9 @@ const maxEarly = 1_000
 /** The log of an inner request comes before that of the outer one, unless the worker that had it is gone or busy. */
 const askedWithinMs = 1_000
 
+/** Of two events about the same, the later one holds. */
+const aboutOf = ({ type, use, plugin }: AuditEvent): string => canonicalJson([type, use ?? plugin ?? null])
+
 export class Recorders {
   readonly #trails = new Map<string, OpenTrail>()
   readonly #byRoute = new Map<string, InUse>()
@@ -156,7 +159,7 @@ export class Recorders {
     // The same again, of a plugin that was only started again, says nothing.
     const said = this.#lastSaid.get(route) ?? new Map<string, AuditEvent>()
     this.#lastSaid.set(route, said)
-    const about = canonicalJson([event.type, event.use ?? event.plugin ?? null])
+    const about = aboutOf(event)
     const before = said.get(about)
     if (before && canonicalJson(before) === canonicalJson(event)) return
     said.set(about, event)
@@ -170,6 +173,11 @@ export class Recorders {
     const early = this.#early.get(route) ?? []
     if (early.length < maxEarly) early.push(event)
     this.#early.set(route, early)
+  }
+
+  /** Of this nothing holds any more (a shadow policy that was taken out): no trail is told of it, until it is noted again. */
+  forget(route: string, event: AuditEvent): void {
+    this.#lastSaid.get(route)?.delete(aboutOf(event))
   }
 
   /** Records what happened to all routes. Where there is no trail yet, it is kept for the first. */

@@ -13,8 +13,7 @@ export interface Policies {
 
 /** @throws Error naming every fault of a policy, or that there are two of them */
 export function policiesOf(config: RbacConfig, runtime: Runtime, route: string): Policies {
-  const source = (settings: PolicySettings, file: string | undefined, name: string): (() => Policy) | undefined => {
-    const inline = policyIn(settings)
+  const source = (inline: PolicyConfig | undefined, file: string | undefined, name: string): (() => Policy) => {
     const use = name === 'policy_file' ? 'active' : 'shadow'
     const compile = (policy: PolicyConfig, says: SaidOfItself = {}): Policy => {
       const compiled = compilePolicy(policy, (expression) => runtime.compileCondition(expression, { headers }))
@@ -28,7 +27,8 @@ export function policiesOf(config: RbacConfig, runtime: Runtime, route: string):
       })
       return compiled
     }
-    if (file === undefined) return inline && fixed(compile(inline))
+    // Nothing configured is a policy too: it denies everything.
+    if (file === undefined) return fixed(compile(inline ?? { permissions: {}, roles: {}, bindings: [] }))
     if (file === '') throw new Error(`\`${name}\` is empty: is the variable it refers to set?`)
     if (inline) throw new Error(`\`${name}\` and a policy in the configuration: give one of them`)
     const opened = runtime.policyFiles.open(file, compile, (because) =>
@@ -37,12 +37,12 @@ export function policiesOf(config: RbacConfig, runtime: Runtime, route: string):
     return () => opened.current()
   }
   const headers = (config.condition_headers ?? []).map((name) => name.toLowerCase())
-  const active = source(config, config.policy_file, 'policy_file')
-  return {
-    // Nothing configured is a policy too: it denies everything.
-    active: active ?? fixed(compilePolicy({ permissions: {}, roles: {}, bindings: [] }, runtime.compileCondition)),
-    shadow: harmless(() => source(config.shadow ?? {}, config.shadow_file, 'shadow_file'), runtime),
-  }
+  const active = source(policyIn(config), config.policy_file, 'policy_file')
+  const inline = policyIn(config.shadow ?? {})
+  const hasShadow = inline !== undefined || config.shadow_file !== undefined
+  const shadow = hasShadow ? harmless(() => source(inline, config.shadow_file, 'shadow_file'), runtime) : undefined
+  if (!shadow) runtime.recorders.forget(route, { type: 'policy', use: 'shadow' })
+  return { active, shadow }
 }
 
 /** A shadow decides nothing, so one that cannot be used stops nobody. */

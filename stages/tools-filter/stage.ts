@@ -81,6 +81,7 @@ function pinsOf(config: ToolsFilterConfig, runtime: Runtime, route: string): Rou
   const { mode, file } = config.pins ?? { mode: 'off' }
   if (mode === 'off') {
     runtime.pins.close(route)
+    runtime.recorders.forget(route, { type: 'policy', use: 'pins' })
     return undefined
   }
   if (file === undefined || file === '') {

@@ -128,6 +128,28 @@ describe('what happened apart from calls', () => {
     expect([await told(directory()), await told(secondDirectory)]).toEqual([all, all])
   })
 
+  it('is told to nobody once it holds no more, and noted again when it comes back', async () => {
+    register().use()
+    const shadow = { ...policy('b'), use: 'shadow' }
+    for (const event of [policy('a'), shadow]) recorders.note('route-1', event)
+    recorders.forget('route-1', { type: 'policy', use: 'shadow' })
+    const elsewhere = join(folder, 'elsewhere')
+    register({ directory: elsewhere }).use()
+    await Promise.resolve()
+    recorders.note('route-1', shadow)
+    const uses = await eventually(
+      async () => (await readAllRecords(elsewhere)).filter(({ type }) => type === 'policy').map(({ use }) => use),
+      (found) => found.length === 2,
+    )
+    expect(uses).toEqual(['active', 'shadow'])
+    recorders.forget('route-1', { type: 'policy', use: 'shadow' })
+    recorders.note('route-1', shadow)
+    await eventually(
+      async () => (await readAllRecords(elsewhere)).filter(({ use }) => use === 'shadow'),
+      (found) => found.length === 2,
+    )
+  })
+
   it('a call that began before a configuration was replaced does not bring it back by its end', async () => {
     const replaced = register({}, 'old')
     replaced.use()

@@ -17,14 +17,19 @@ bindings: [{ claim: groups, value: developers, role: developer }]
 let file: string
 let monoMs: number
 let noted: AuditEvent[]
+let forgotten: AuditEvent[]
 let runtime: Runtime
 beforeEach(async () => {
   file = join(await trailFolder(), 'jira.yml')
   monoMs = 0
   noted = []
+  forgotten = []
   const clock = { nowMs: () => 0, monoMs: () => monoMs }
   runtime = {
-    recorders: { note: (_route: string, event: AuditEvent) => noted.push(event) },
+    recorders: {
+      note: (_route: string, event: AuditEvent) => noted.push(event),
+      forget: (_route: string, event: AuditEvent) => forgotten.push(event),
+    },
     policyFiles: new PolicyFiles(clock, () => undefined),
     compileCondition: noConditions,
     log: () => undefined,
@@ -54,5 +59,22 @@ describe('a policy file', () => {
   ])('is refused with %s', async (_note, line, because) => {
     await writeFile(file, `${line}\n${rules}`)
     expect(open).toThrow(because)
+  })
+})
+
+describe('no policy', () => {
+  it('is one that denies everything, and on record; no shadow is none, and the one before holds no more', () => {
+    const policies = policiesOf({ shadow: {} } as unknown as RbacConfig, runtime, 'route-1')
+    expect(policies.shadow).toBeUndefined()
+    expect(noted).toEqual([
+      {
+        type: 'policy',
+        event: 'in_force',
+        use: 'active',
+        source: 'configuration',
+        policy_sha256: policies.active().digest,
+      },
+    ])
+    expect(forgotten).toEqual([{ type: 'policy', use: 'shadow' }])
   })
 })
