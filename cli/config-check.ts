@@ -75,15 +75,6 @@ export function configFaults(file: KongFile): string[] {
     const name = service.name ?? '?'
     const plugins = places.flat().filter(isMcp)
     if (plugins.length === 0) continue
-    // Kong takes the nearest of each name.
-    const standAt = plugins.map(({ name: plugin }) =>
-      places.findIndex((each) => each.some((one) => isMcp(one) && one.name === plugin)),
-    )
-    if (new Set(standAt).size > 1) {
-      faults.push(
-        `route \`${route.name ?? '?'}\`: the suite's plugins stand partly on it and partly on its service, or on all: put them on one place`,
-      )
-    }
     routes++
     for (const path of route.paths ?? []) {
       if (!/^~.*\$$/.test(path))

@@ -7,8 +7,8 @@ import type { Stage, StageEnd } from '../../lib/context/stage.ts'
 import type { JsonObject } from '../../lib/mcp/message.ts'
 import { readRequest } from '../../lib/mcp/read-request.ts'
 import { type Runtime, runtime as sharedRuntime } from '../runtime.ts'
-import { beginCall, callKey, resumeCall, stoppedBefore } from './call-context.ts'
-import { type Config, routeKey, withoutNulls } from './config.ts'
+import { type Begun, beginCall, callKey, resumeCall, stoppedBefore } from './call-context.ts'
+import { type Config, routeOf, withoutNulls } from './config.ts'
 import type { Kong, PluginModule } from './pdk.ts'
 import { readLog } from './read-log.ts'
 import { KongPort } from './port.ts'
@@ -35,14 +35,12 @@ export interface PluginDefinition<C> {
   readonly priority: number
   readonly schema: SchemaFields
   readonly stages: readonly StageDefinition<C>[]
-  readonly log?: (
-    config: C,
-    runtime: Runtime,
-    route: string,
-  ) => (call: Call, serialized: unknown) => void | Promise<void>
+  readonly log?: (config: C, runtime: Runtime, route: string) => Complete
   readonly instead?: (config: C, runtime: Runtime) => (() => Promise<Answer>) | undefined
   readonly toldApart?: readonly string[]
 }
+
+type Complete = (call: Call, serialized: unknown) => void | Promise<void>
 
 export const version = '0.1.0'
 
@@ -56,19 +54,25 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
   class Plugin {
     readonly #config: C & Config
     readonly #runtime: Runtime
-    readonly #route: string
-    #run: ((kong: Kong) => Promise<void>) | undefined
-    #complete: ((call: Call, serialized: unknown) => void | Promise<void>) | undefined
+    /** By the route it is run for: on a service, or on all, a plugin is run for several. */
+    readonly #prepared = new Map<string, Prepared>()
+    readonly #completers = new Map<string, Complete>()
+    #instead: (() => Promise<Answer>) | undefined
 
     constructor(rawConfig: Record<string, unknown>) {
       this.#runtime = sharedRuntime()
       this.#config = withoutNulls(rawConfig) as C & Config
-      this.#route = routeKey(this.#config)
     }
 
-    access(kong: Kong): Promise<void> {
-      this.#run ??= this.#prepare()
-      return this.#run(kong)
+    async access(kong: Kong): Promise<void> {
+      this.#instead ??= definition.instead?.(this.#config, this.#runtime)
+      if (this.#instead) return exit(kong, await this.#instead())
+      const isFirst = definition.stages[0]?.name === stageNames[0]
+      const begun = await (isFirst ? beginCall : resumeCall)(kong, this.#runtime)
+      const route = await routeOf(kong, this.#config, begun.call)
+      const prepared = this.#prepared.get(route) ?? this.#prepare(route)
+      this.#prepared.set(route, prepared)
+      await runStages(kong, definition, begun, prepared)
     }
 
     async log(kong: Kong): Promise<void> {
@@ -79,44 +83,43 @@ export function definePlugin<C>(definition: PluginDefinition<C>): PluginModule {
       const serialized = await readLog(kong, call)
       const ended = call ?? stoppedBefore(serialized, this.#runtime)
       if (!ended) return
-      this.#complete ??= this.#prepareLog()
-      await this.#complete(ended, serialized)
+      const route = await routeOf(kong, this.#config, ended)
+      const complete = this.#completers.get(route) ?? this.#prepareLog(route)
+      this.#completers.set(route, complete)
+      await complete(ended, serialized)
     }
 
     /**
      * With the first request, not with the instance: a configuration that has been replaced comes once more, for the log of
      * a call that began under it, and what it says (a policy, say) has not come into force again.
      */
-    #prepare(): (kong: Kong) => Promise<void> {
-      const [config, runtime, route] = [this.#config, this.#runtime, this.#route]
-      const instead = definition.instead?.(config, runtime)
-      if (instead) return async (kong) => exit(kong, await instead())
-      let stages: Stage[] = []
-      let fault: string | undefined
+    #prepare(route: string): Prepared {
+      const [config, runtime] = [this.#config, this.#runtime]
       const told = { type: 'configuration', plugin: definition.name } as const
       try {
-        stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
+        const stages = definition.stages.map((stage) => stage.prepare(config, runtime, route))
         const settings = shownSettings(definition.schema, config as JsonObject, new Set(definition.toldApart))
         runtime.recorders.note(route, { ...told, event: 'in_force', settings })
+        return { stages, fault: undefined, runtime, route }
       } catch (error) {
-        fault = this.#refused(error)
+        const fault = this.#refused(error, route)
         runtime.recorders.note(route, { ...told, event: 'refused', because: fault })
+        return { stages: [], fault, runtime, route }
       }
-      return (kong) => runStages(kong, definition, { stages, fault, runtime, route })
     }
 
-    #prepareLog(): (call: Call, serialized: unknown) => void | Promise<void> {
+    #prepareLog(route: string): Complete {
       try {
-        return definition.log?.(this.#config, this.#runtime, this.#route) ?? (() => undefined)
+        return definition.log?.(this.#config, this.#runtime, route) ?? (() => undefined)
       } catch (error) {
-        this.#refused(error)
+        this.#refused(error, route)
         return () => undefined
       }
     }
 
-    #refused(error: unknown): string {
+    #refused(error: unknown, route: string): string {
       const fault = withoutAccess(error instanceof Error ? error.message : String(error))
-      this.#runtime.log('error', `${definition.name} on ${this.#route}: configuration refused: ${fault}`)
+      this.#runtime.log('error', `${definition.name} on ${route}: configuration refused: ${fault}`)
       return fault
     }
   }
@@ -136,15 +139,13 @@ interface Prepared {
 async function runStages<C>(
   kong: Kong,
   definition: PluginDefinition<C>,
+  begun: Begun,
   { stages, fault, runtime, route }: Prepared,
 ): Promise<void> {
   const port = new KongPort(kong, definition.stages.length === stageNames.length)
-  const first = definition.stages[0]?.name
-  const begun = first === stageNames[0] ? await beginCall(kong, runtime) : await resumeCall(kong, runtime)
   const { call } = begun
   let end: StageEnd = begun.refuse ? { refuse: begun.refuse } : undefined
-  const because = fault ?? placeFault(call, definition.name, route)
-  if (because !== undefined) end ??= { refuse: { why: 'config_refused', because } }
+  if (fault !== undefined) end ??= { refuse: { why: 'config_refused', because: fault } }
   const open = await runtime.doors.fault(kong, route, call.request.path)
   if (open !== undefined) end ??= { refuse: open }
   for (const [index, stage] of stages.entries()) {
@@ -167,12 +168,6 @@ async function runStages<C>(
   }
   await exit(kong, await settle(end, call, port, runtime, route))
 }
-
-/** What the plugins of a route share (its trail, its pins) is kept under the place they stand at. */
-const placeFault = (call: Call, plugin: string, place: string): string | undefined =>
-  call.route === undefined || call.route === place
-    ? undefined
-    : `${plugin} stands at ${place}, mcp-oauth at ${call.route}: put all plugins of the suite on the route, or all on its service`
 
 /** A client that leaves while a stage still asks for its body is no defect of the stage's. */
 function refusalOf(error: unknown): Refusal {

@@ -63,7 +63,7 @@ export interface Kong {
   }
   readonly router: {
     /** @property paths as they are configured: `~` before a regular expression, plain ones match everything below */
-    getRoute(): Promise<{ readonly paths?: readonly string[] } | null | undefined>
+    getRoute(): Promise<{ readonly id?: string; readonly paths?: readonly string[] } | null | undefined>
     getService(): Promise<{ readonly host?: string } | null | undefined>
   }
   readonly service: {

@@ -31,16 +31,13 @@ export class ServiceDoors {
   }
 
   /**
-   * @param route as {@link routeKey} names it; a plugin that is not on one route has no one answer, so Kong is asked every time
+   * @param route as {@link routeOf} names it
    * @param path  as the client wrote it
    */
   async fault(kong: Kong, route: string, path: string): Promise<DoorFault | undefined> {
     const now = this.#clock.monoMs()
     const known = this.#byRoute.get(route)
-    const door =
-      known && known.untilMono > now && route.startsWith('route ')
-        ? known
-        : { ...(await ask(kong)), untilMono: now + rememberedForMs }
+    const door = known && known.untilMono > now ? known : { ...(await ask(kong)), untilMono: now + rememberedForMs }
     if (this.#byRoute.size >= maxRoutes) this.#byRoute.clear()
     this.#byRoute.set(route, door)
     return door.open ?? (door.isPath(path) ? undefined : { why: 'not_found' })

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
+import { readAllRecords } from '../support/audit-trail.ts'
 import {
   call,
   eventually,
@@ -78,6 +79,31 @@ describe.skipIf(skipReason)('a route', () => {
     expect((await gateway.upstreamStats('everything')).requests).toBe(0)
     await rm(inTheWay)
     expect(await ask()).toBe(200)
+  })
+
+  it('is served and on record wherever its plugins stand: on it, or on its service', async () => {
+    gateway = await startGatewayUnderTest((config) => {
+      const service = serviceOf(config, 'jira')
+      const plugins = service.routes[0]?.plugins ?? []
+      service.plugins = plugins.filter(({ name }) => ['mcp-audit', 'mcp-tools-filter', 'mcp-upstream'].includes(name))
+      for (const { name } of service.plugins) removePlugin(config, 'jira', name)
+    })
+    const send = async (json: unknown): Promise<number> => (await gateway.send('jira', { as: 'bob', json })).status
+    expect(await send(call('get_issue', { key: 'OPS-1' }))).toBe(200)
+    expect(await send(rpc('tools/list'))).toBe(200)
+    await send(call('delete_issue', { key: 'OPS-1' }))
+    expect((await gateway.send('jira', { json: rpc('tools/list') })).status).toBe(401)
+    const records = await eventually(
+      async () => (await readAllRecords(gateway.auditDir)).filter(({ route }) => route === 'jira'),
+      (all) => all.filter(({ type }) => type === 'outcome' || type === 'list').length >= 2,
+    )
+    const types = records.map(({ type, plugin }) => [type, plugin].filter((one) => one !== undefined).join(' '))
+    for (const name of ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstream'])
+      expect(types.filter((type) => type === `configuration mcp-${name}`)).toHaveLength(1)
+    expect(types.filter((type) => !type.startsWith('configuration')).sort()).toEqual([
+      ...['admission', 'admission', 'authentication_failure'],
+      ...['denial', 'list', 'outcome', 'policy'],
+    ])
   })
 
   it('answers while everything is there', async () => {

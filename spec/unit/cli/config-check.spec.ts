@@ -45,11 +45,6 @@ describe('kmcp config check', () => {
       (c) => c.services[1].routes[0].plugins.push({ name: 'mcp-rbac' }),
       /mcp-gateway and mcp-rbac/,
     ],
-    [
-      'plugins at several places',
-      (c) => (c.services[0].plugins = c.services[0].routes[0].plugins.splice(4, 1)),
-      /route `jira`: the suite's plugins stand partly on it .* put them on one place/,
-    ],
     ['retries', (c) => (c.services[0].retries = 5), /retries: 0/],
     [
       'an upstream nobody has',
