@@ -144,6 +144,26 @@ describe('what is sent', () => {
     expect(boots.lastIndexOf(old.boot)).toBeLessThan(40)
   })
 
+  it('is that also where it waits a little for a batch worth a request', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(1)
+    young.append(1)
+    let nowMs = Date.now()
+    receiver.reply = () => {
+      if (receiver.got.length === 2) old.append(1)
+      young.append(1)
+      nowMs += 10_000
+      return { status: 200 }
+    }
+    const shipper = shipHere(place, [{ ...sinks[0], batch: { linger_ms: 10 } }], { nowMs: () => nowMs })
+    await eventually(
+      () => Promise.resolve(receiver.got.length),
+      (count) => count > 20,
+    )
+    await shipper.stop()
+    expect(ndjson(receiver.got).filter(({ boot }) => boot === old.boot)).toHaveLength(2)
+  })
+
   it('is a record of 64 KiB and more as well', async () => {
     const trail = new TrailOnDisk(place.trail)
     trail.append(1, { detail: 'x'.repeat(65_000) })
