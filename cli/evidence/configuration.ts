@@ -1,5 +1,6 @@
 /** The gateway's settings at the start and at the end of the period, and what changed between. */
 import { isRecord } from '../../lib/is-record.ts'
+import { sha256 } from './folder.ts'
 import type { Section } from './section.ts'
 import { count, counted, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
@@ -165,8 +166,14 @@ function flat(settings: unknown, prefix = '', into = new Map<string, string>()):
   if (isList || (isRecord(settings) && Object.keys(settings).length > 0)) {
     for (const [name, value] of Object.entries(settings as object))
       flat(value, prefix === '' ? name : `${prefix}.${name}`, into)
-  } else if (prefix !== '') into.set(prefix, said(settings))
+  } else if (prefix !== '') into.set(prefix, whole(settings))
   return into
+}
+
+/** What a setting says; two that differ only behind where they are cut do not look the same. */
+function whole(setting: unknown): string {
+  const shown = said(setting)
+  return shown.endsWith('…') ? `${shown} (SHA-256 ${sha256(JSON.stringify(setting))})` : shown
 }
 
 const maxNamed = 10

@@ -323,6 +323,23 @@ describe('a policy that comes back', () => {
     ])
     expect((await manifest()).observations.join('\n')).toContain('The policy changed 2 times')
   })
+
+  it('has not come back where another node was given it first', async () => {
+    const other = await trailFolder()
+    for (const [directory, node] of [
+      [trail, 'node-1'],
+      [other, 'node-2'],
+    ] as const) {
+      // prettier-ignore
+      const days = ['a', 'b'].map((letter) => [
+        denial(bob, 'get_issue', 'tool_not_granted', { policy: policyDigest(letter) }),
+      ])
+      await daysOfTrail(directory, '2026-10-02', days, node)
+    }
+    await evidence('--dir', other, '--key', join(other, 'node.vkey'))
+    const rows = await csv('policy-changes.csv')
+    expect(rows.map(({ node, again }) => [node, again])).toEqual([['node-1', ''], ['node-2', '']]) // prettier-ignore
+  })
 })
 
 describe('calls over a limit behind the policy', () => {
@@ -888,6 +905,19 @@ describe('exceptions', () => {
     expect(observations).toContain(
       'Nodes differ in settings at the end of the period: mcp-audit clear_arguments on jira.',
     )
+  })
+
+  it('show a setting that changed behind where it is cut as a change', async () => {
+    const names = Array.from({ length: 100 }, (_, at) => `argument-${at}`)
+    const audit = (clear: readonly string[]): AuditEvent => ({
+      type: 'configuration',
+      ...{ route: 'jira', event: 'in_force', plugin: 'mcp-audit', settings: { clear_arguments: clear } },
+    })
+    await daysOfTrail(trail, '2026-10-02', [[audit(names)], [audit([...names, 'password'])]])
+    await evidence()
+    const [change, ...more] = await csv('configuration-changes.csv')
+    expect([change?.setting, more]).toEqual(['clear_arguments', []])
+    expect(change?.before).not.toBe(change?.after)
   })
 
   it('tell of a log that somebody outside has seen and that is gone', async () => {
