@@ -7,6 +7,8 @@ import { maxKinds } from './tally.ts'
 
 const maxChanges = 1_000
 const absent = '(not set)'
+/** Stands for the settings of a record that was too long to have them. */
+const all = '(all)'
 
 /** @property atStart undefined where nothing before the period tells of it */
 interface Known {
@@ -124,8 +126,8 @@ export class Configuration {
     const rows = new Map<string, { readonly row: SettingRow; readonly nodes: Set<string> }>()
     for (const { node, route, plugin, atStart, now } of this.#known.values()) {
       for (const setting of new Set([...(atStart ?? now).keys(), ...now.keys()])) {
-        const before = atStart ? (atStart.get(setting) ?? absent) : '(not known)'
-        const row = { route, plugin, setting, at_start: before, at_end: now.get(setting) ?? absent }
+        const before = atStart ? valueIn(atStart, setting) : unknown
+        const row = { route, plugin, setting, at_start: before, at_end: valueIn(now, setting) }
         const key = JSON.stringify(row)
         rows.set(key, { row, nodes: (rows.get(key)?.nodes ?? new Set()).add(node) })
       }
@@ -157,11 +159,17 @@ interface Difference {
 function differences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): Difference[] {
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((setting) => before.get(setting) !== after.get(setting))
-    .map((setting) => ({ setting, before: before.get(setting) ?? absent, after: after.get(setting) ?? absent }))
+    .map((setting) => ({ setting, before: valueIn(before, setting), after: valueIn(after, setting) }))
 }
+
+const unknown = '(not known)'
+const valueIn = (settings: ReadonlyMap<string, string>, setting: string): string =>
+  settings.get(setting) ?? (settings.has(all) && setting !== all ? unknown : absent)
 
 /** `oauth.dpop.mode` and the like, each with its value; lists stay whole, but for those of records. */
 function flat(settings: unknown, prefix = '', into = new Map<string, string>()): ReadonlyMap<string, string> {
+  if (prefix === '' && isRecord(settings) && settings.cut === true)
+    return into.set(all, `too long for a record, SHA-256 ${said(settings.sha256)}`)
   const isList = Array.isArray(settings) && settings.some(isRecord)
   if (isList || (isRecord(settings) && Object.keys(settings).length > 0)) {
     for (const [name, value] of Object.entries(settings as object))

@@ -920,6 +920,21 @@ describe('exceptions', () => {
     expect(change?.before).not.toBe(change?.after)
   })
 
+  it('do not take settings that were too long for a record for settings that nobody has made', async () => {
+    const oauth = (issuers: readonly string[]): AuditEvent => ({
+      type: 'configuration',
+      ...{ route: 'jira', event: 'in_force', plugin: 'mcp-oauth', settings: { bind_sessions: true, issuers } },
+    })
+    const many = Array.from({ length: 3_000 }, (_, at) => `https://idp-${at}.example`)
+    await daysOfTrail(trail, '2026-10-02', [[oauth(['https://idp.example'])], [oauth(many)]])
+    await evidence()
+    expect(await csv('configuration-changes.csv')).toMatchObject([
+      { setting: 'bind_sessions', before: 'true', after: '(not known)' },
+      { setting: 'issuers', before: '["https://idp.example"]', after: '(not known)' },
+      { setting: '(all)', before: '(not set)', after: expect.stringMatching(/^too long for a record, SHA-256 /) },
+    ])
+  })
+
   it('tell of a log that somebody outside has seen and that is gone', async () => {
     await daysOfTrail(trail, '2026-10-03', [someCalls(), someCalls()])
     const names = (await readdir(trail)).sort()
