@@ -414,6 +414,16 @@ describe('nothing is passed over: sending stops, loudly', () => {
     await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/lines\.cursor\.json is no cursor/)
   })
 
+  it('a number that no record has is sent as it is, and a cursor behind it is one', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    trail.append(1, { seq: -7 })
+    await shipOnce(place, sinks)
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, -7, 3])
+  })
+
   it('a number that is missing inside of a file is said, and the rest is sent', async () => {
     const trail = new TrailOnDisk(place.trail)
     trail.append(1)
