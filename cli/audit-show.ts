@@ -29,12 +29,14 @@ export const auditShow: Command = {
     warnOfUnread(readings)
     while (values.follow && isRead) {
       await passed(followMs)
+      const unread = unreadIn(readings)
       // A call that is under way is shown, and once more when it has ended.
       const changed = new Set<ReadCall>()
       for (const { record } of mergedRecords(readings)) {
         const call = reader.take(record)
         if (call) changed.add(call)
       }
+      if (unreadIn(readings) > unread) warnOfUnread(readings)
       isRead = await printLines([...changed].map((call) => table.row(rowOf(call))))
     }
     return 0
@@ -42,6 +44,8 @@ export const auditShow: Command = {
 }
 
 const followMs = 1_000
+
+const unreadIn = (readings: readonly Reading[]): number => readings.reduce((sum, { unread }) => sum + unread, 0)
 
 /** Every whole record of a directory's trail, oldest first. */
 export function readRecords(directory: string): AuditLine[] {
