@@ -173,15 +173,15 @@ function flat(settings: unknown, prefix = '', into = new Map<string, string>()):
   const isList = Array.isArray(settings) && settings.some(isRecord)
   if (isList || (isRecord(settings) && Object.keys(settings).length > 0)) {
     for (const [name, value] of Object.entries(settings as object))
-      flat(value, prefix === '' ? name : `${prefix}.${name}`, into)
+      flat(value, whole(prefix === '' ? name : `${prefix}.${name}`), into)
   } else if (prefix !== '') into.set(prefix, whole(settings))
   return into
 }
 
-/** What a setting says; two that differ only behind where they are cut do not look the same. */
-function whole(setting: unknown): string {
-  const shown = said(setting)
-  return shown.endsWith('…') ? `${shown} (SHA-256 ${sha256(JSON.stringify(setting))})` : shown
+/** A setting's name, or what it says; two that differ only behind where they are cut do not look the same. */
+function whole(text: unknown): string {
+  const shown = said(text)
+  return shown.endsWith('…') ? `${shown} (SHA-256 ${sha256(JSON.stringify(text))})` : shown
 }
 
 const maxNamed = 10

@@ -920,6 +920,23 @@ describe('exceptions', () => {
     expect(change?.before).not.toBe(change?.after)
   })
 
+  it('show settings that nobody would give such names, and in no more than their place', async () => {
+    const settings = JSON.parse(
+      `{"__proto__":{"a":1},"=cmd|x":"<b>","${'long'.repeat(10_000)}":{"a":1,"b":2}}`,
+    ) as object
+    const told = { type: 'configuration', route: 'jira', event: 'in_force', plugin: 'mcp-audit' } as const
+    await daysOfTrail(trail, '2026-10-02', [[{ ...told, settings: settings as never }]])
+    await evidence()
+    const rows = await csv('configuration.csv')
+    expect(rows.map(({ setting, at_end: end }) => [setting?.slice(0, 12), end])).toEqual([
+      ["'=cmd|x", '<b>'],
+      ['__proto__.a', '1'],
+      ['longlonglong', '1'],
+      ['longlonglong', '2'],
+    ])
+    expect(Math.max(...rows.map(({ setting = '' }) => setting.length))).toBeLessThan(700)
+  })
+
   it('do not take settings that were too long for a record for settings that nobody has made', async () => {
     const oauth = (issuers: readonly string[]): AuditEvent => ({
       type: 'configuration',
