@@ -1,17 +1,16 @@
 /** `kmcp audit anchor`: gives the trail's checkpoints to others who keep them. A process of its own, beside Kong. */
-import { parseArgs } from 'node:util'
 import { type AnchorConfig, readConfigFile } from '../adapters/anchors/config.ts'
 import { runAnchors } from '../adapters/anchors/run.ts'
 import { readStatus } from '../adapters/anchors/status.ts'
 import { operationalLog } from '../adapters/operational-log.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { printable, printRows } from './print-rows.ts'
 
 export const auditAnchor: Command = {
   usage: 'audit anchor --config FILE [--once | --status | --check]',
   does: 'have the trail time-stamped, and kept where the node cannot change it',
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOptions({
       args: [...args],
       options: {
         config: { type: 'string' },

@@ -10,6 +10,7 @@ import {
 } from './audit-files.ts'
 import { type AuditLine, type AuditRow, AuditTable, callsInTurn, callTypes, endTypes, rowOf } from './audit-rows.ts'
 import { type Command, parseOptions, UsageError } from './command.ts'
+import { printLines } from './print-lines.ts'
 import { printableJson } from './print-rows.ts'
 
 const options = {
@@ -47,7 +48,7 @@ export const auditQuery: Command = {
     const readings = directories.map(beginning)
     // Lines of one type are to be no others; a row needs the end of its call.
     const areEndsWanted = !asJson || values.type === undefined
-    if (asJson) for (const { line } of found(readings, values, range, areEndsWanted)) console.log(printableJson(line))
+    if (asJson) await printLines(jsonOf(found(readings, values, range, areEndsWanted)))
     else {
       const lateEnds = new Map<unknown, AuditLine>()
       const rows = function* (of: readonly Reading[]): Generator<AuditRow> {
@@ -56,8 +57,7 @@ export const auditQuery: Command = {
       // Read twice, so that neither all rows nor all ends have to be kept.
       const table = new AuditTable(directories.length > 1)
       for (const row of rows(readings)) table.fit(row)
-      console.log(table.heading())
-      for (const row of rows(directories.map(beginning))) console.log(table.row(row))
+      await printLines(linesOf(table, rows(directories.map(beginning))))
     }
     warnOfUnread(readings)
     return 0
@@ -79,6 +79,15 @@ function* found(
     if (areEndsWanted && record.type === 'admission') calls.add(record.call)
     yield read
   }
+}
+
+function* jsonOf(reads: Iterable<ReadRecord>): Generator<string> {
+  for (const { line } of reads) yield printableJson(line)
+}
+
+function* linesOf(table: AuditTable, rows: Iterable<AuditRow>): Generator<string> {
+  yield table.heading()
+  for (const row of rows) yield table.row(row)
 }
 
 function* recordsIn(reads: Iterable<ReadRecord>): Generator<AuditLine> {

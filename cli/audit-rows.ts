@@ -59,13 +59,18 @@ export class CallReader {
     if (record.type === 'admission') this.#open.set(record.call, call)
     return call
   }
+
+  /** Its end is nobody's any more. */
+  forget(call: ReadCall): void {
+    if (this.#open.get(call.record.call) === call) this.#open.delete(call.record.call)
+  }
 }
 
 /** How many calls wait for the end of one before them. */
 const maxWaiting = 1_000
 
 /**
- * Calls in the order they began, in as much memory as there are open ones.
+ * Calls in the order they began, in little memory: of those that are open for long no more is kept than which they are.
  *
  * @param lateEnds ends that come when their call has had its turn, by call. They are added here, and taken from here: read twice
  *                 with the same map, every call has its end
@@ -76,16 +81,20 @@ export function* callsInTurn(
 ): Generator<ReadCall, undefined> {
   const reader = new CallReader()
   const waiting: ReadCall[] = []
-  const gone = new Set<ReadCall>()
+  const gone = new Set<unknown>()
   for (const record of records) {
+    if (endTypes.has(record.type) && gone.delete(record.call)) {
+      lateEnds.set(record.call, record)
+      continue
+    }
     const call = reader.take(record)
     if (!call) continue
     if (call.end === undefined) waiting.push(call)
-    else if (gone.delete(call)) lateEnds.set(call.record.call, record)
     for (let first = waiting[0]; first && (!isOpen(first) || waiting.length > maxWaiting); first = waiting[0]) {
       waiting.shift()
       if (isOpen(first)) {
-        gone.add(first)
+        reader.forget(first)
+        gone.add(first.record.call)
         yield { ...first, end: lateEnds.get(first.record.call) }
       } else yield first
     }

@@ -1,23 +1,22 @@
 /** `kmcp audit ship`: sends the trail to a SIEM. A process of its own, beside Kong. */
 import { mkdir } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { operationalLog } from '../adapters/operational-log.ts'
 import { holderOf, takeLock } from '../adapters/process-lock.ts'
 import { readConfigFile, type ShipConfig } from '../adapters/ship/config.ts'
 import { CursorFile } from '../adapters/ship/cursor.ts'
-import { Lag } from '../adapters/ship/lag.ts'
+import { Lag, unknown } from '../adapters/ship/lag.ts'
 import { LineCount } from '../adapters/ship/line-count.ts'
 import { ship, shipperLock, ShipperRuns } from '../adapters/ship/ship.ts'
 import { deadLettersFile, readStatus } from '../adapters/ship/status.ts'
 import { TrailFiles } from '../adapters/ship/trail-files.ts'
-import { type Command, UsageError } from './command.ts'
+import { type Command, parseOptions, UsageError } from './command.ts'
 import { printRows } from './print-rows.ts'
 
 export const auditShip: Command = {
   usage: 'audit ship --config FILE [--once [--patience SECONDS] | --status | --check | --accept-gap SINK]',
   does: 'send the trail to a SIEM, every record, in order',
   async run(args) {
-    const { values } = parseArgs({
+    const { values } = parseOptions({
       args: [...args],
       options: {
         config: { type: 'string' },
@@ -109,7 +108,10 @@ async function printStatus(config: ShipConfig): Promise<number> {
   const rows = await Promise.all(
     config.sinks.map(async ({ name, type }) => {
       const cursor = await CursorFile.open(config.stateDirectory, name)
-      const behind = await new Lag(files).measure(cursor.progress, cursor.cursor)
+      const behind = await new Lag(files).measure(cursor.progress, cursor.cursor).catch((error: unknown) => {
+        console.error(`kmcp: ${name}: the lag cannot be measured: ${error instanceof Error ? error.message : ''}`)
+        return unknown
+      })
       const status = await readStatus(config.stateDirectory, name)
       const { last_error } = status ?? {}
       return {
@@ -118,7 +120,7 @@ async function printStatus(config: ShipConfig): Promise<number> {
         state: runs ? (status?.state ?? 'unknown') : 'not running',
         'records behind': behind.records ?? 'unknown',
         'bytes behind': behind.bytes ?? 'unknown',
-        'oldest unsent': behind.oldest ?? '-',
+        'oldest unsent': behind.oldest ?? (behind.bytes === 0 ? '-' : 'unknown'),
         'confirmed up to': cursor.cursor
           ? `${cursor.cursor.file}:${cursor.cursor.offset} seq ${cursor.cursor.seq ?? '?'}`
           : '-',
@@ -128,7 +130,7 @@ async function printStatus(config: ShipConfig): Promise<number> {
     }),
   )
   console.log(printRows(columns, rows, 'table'))
-  return rows.every((row) => row.state !== 'blocked') ? 0 : 1
+  return rows.every((row) => row.state !== 'blocked' && row['bytes behind'] !== 'unknown') ? 0 : 1
 }
 
 /** Somebody has looked, and what is missing is gone: the sink goes on with what is there. */

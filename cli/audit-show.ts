@@ -3,6 +3,7 @@ import { setTimeout as passed } from 'node:timers/promises'
 import { auditDirectories, beginning, mergedRecords, type Reading, recordsOf, warnOfUnread } from './audit-files.ts'
 import { type AuditLine, AuditTable, CallReader, type ReadCall, rowOf } from './audit-rows.ts'
 import { type Command, parseOptions, UsageError } from './command.ts'
+import { printLines } from './print-lines.ts'
 
 export const auditShow: Command = {
   usage: 'audit show [--dir DIR]... [--last N] [--follow]',
@@ -24,23 +25,27 @@ export const auditShow: Command = {
     const table = new AuditTable(readings.length > 1)
     const rows = lastCalls(readings, reader, last).map(rowOf)
     for (const row of rows) table.fit(row)
-    console.log([table.heading(), ...rows.map((row) => table.row(row))].join('\n'))
+    let isRead = await printLines([table.heading(), ...rows.map((row) => table.row(row))])
     warnOfUnread(readings)
-    while (values.follow) {
+    while (values.follow && isRead) {
       await passed(followMs)
+      const unread = unreadIn(readings)
       // A call that is under way is shown, and once more when it has ended.
       const changed = new Set<ReadCall>()
       for (const { record } of mergedRecords(readings)) {
         const call = reader.take(record)
         if (call) changed.add(call)
       }
-      for (const call of changed) console.log(table.row(rowOf(call)))
+      if (unreadIn(readings) > unread) warnOfUnread(readings)
+      isRead = await printLines([...changed].map((call) => table.row(rowOf(call))))
     }
     return 0
   },
 }
 
 const followMs = 1_000
+
+const unreadIn = (readings: readonly Reading[]): number => readings.reduce((sum, { unread }) => sum + unread, 0)
 
 /** Every whole record of a directory's trail, oldest first. */
 export function readRecords(directory: string): AuditLine[] {

@@ -165,7 +165,8 @@ function isCursor(value: unknown): value is Cursor {
     lineBytes < offset &&
     typeof lineSha256 === 'string' &&
     (boot === undefined || typeof boot === 'string') &&
-    (seq === undefined || isCount(seq))
+    // As it stands in the record, whoever wrote it there.
+    (seq === undefined || Number.isSafeInteger(seq))
   )
 }
 

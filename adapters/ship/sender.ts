@@ -157,13 +157,14 @@ export class Sender {
   /** The next lines that go the same way; undefined where there are none. Waits a little for a batch worth a request. */
   async #gather(lingerMs: number): Promise<Batch | undefined> {
     const { files, config } = this.#hands
-    const read = () => files.next(this.#sent, this.#current, config.batch.bytes, this.#limit)
-    let piece = await read()
+    const read = (from: string | undefined) => files.next(this.#sent, from, config.batch.bytes, this.#limit)
+    let piece = await read(this.#current)
     if (!piece) return undefined
     const bytes = (piece.lines.at(-1)?.end ?? 0) - piece.begin
     if (lingerMs > 0 && piece.lines.length < this.#limit && bytes < config.batch.bytes / 2) {
       await this.#sleep(lingerMs)
-      piece = (await read()) ?? piece
+      // Of the same file: the one that was sent from last may have more by now, and always.
+      piece = (await read(piece.file)) ?? piece
     }
     return this.#batchOf(piece.file, piece.begin, piece.lines)
   }

@@ -90,23 +90,24 @@ export class TrailFiles {
     for (const name of this.#waiting) {
       if (!here.has(name)) throw new TrailGap(`${name} is gone, and not all of it was sent`)
     }
-    if (looksAtAll) {
-      this.#lookedAllMs = this.#nowMs()
-      this.#named = undefined
-    }
+    if (looksAtAll) this.#named = undefined
     for (const [index, name] of names.entries()) {
       const isOld = progress.has(name) && name !== current && index < names.length - 1
       if (isOld && !looksAtAll && !this.#waiting.has(name)) continue
       const piece = await this.#piece(name, progress.get(name) ?? 0, maxBytes, maxLines)
       if (!piece) continue
+      // What an older file has is no end of the look: those behind it have not had their turn.
+      if (looksAtAll && name === current) this.#lookedAllMs = this.#nowMs()
       return piece
     }
+    if (looksAtAll) this.#lookedAllMs = this.#nowMs()
     return undefined
   }
 
   /** Forgets what was looked at, for a reader that goes back. */
   rewind(): void {
     this.#exhausted.clear()
+    this.#lookedAllMs = -Infinity
   }
 
   async close(): Promise<void> {

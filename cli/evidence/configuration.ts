@@ -1,11 +1,14 @@
 /** The gateway's settings at the start and at the end of the period, and what changed between. */
 import { isRecord } from '../../lib/is-record.ts'
+import { sha256 } from './folder.ts'
 import type { Section } from './section.ts'
 import { count, counted, Extent, type Seen, said, timeText } from './seen.ts'
 import { maxKinds } from './tally.ts'
 
 const maxChanges = 1_000
 const absent = '(not set)'
+/** Stands for the settings of a record that was too long to have them. */
+const all = '(all)'
 
 /** @property atStart undefined where nothing before the period tells of it */
 interface Known {
@@ -123,8 +126,8 @@ export class Configuration {
     const rows = new Map<string, { readonly row: SettingRow; readonly nodes: Set<string> }>()
     for (const { node, route, plugin, atStart, now } of this.#known.values()) {
       for (const setting of new Set([...(atStart ?? now).keys(), ...now.keys()])) {
-        const before = atStart ? (atStart.get(setting) ?? absent) : '(not known)'
-        const row = { route, plugin, setting, at_start: before, at_end: now.get(setting) ?? absent }
+        const before = atStart ? valueIn(atStart, setting) : unknown
+        const row = { route, plugin, setting, at_start: before, at_end: valueIn(now, setting) }
         const key = JSON.stringify(row)
         rows.set(key, { row, nodes: (rows.get(key)?.nodes ?? new Set()).add(node) })
       }
@@ -156,17 +159,29 @@ interface Difference {
 function differences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): Difference[] {
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((setting) => before.get(setting) !== after.get(setting))
-    .map((setting) => ({ setting, before: before.get(setting) ?? absent, after: after.get(setting) ?? absent }))
+    .map((setting) => ({ setting, before: valueIn(before, setting), after: valueIn(after, setting) }))
 }
+
+const unknown = '(not known)'
+const valueIn = (settings: ReadonlyMap<string, string>, setting: string): string =>
+  settings.get(setting) ?? (settings.has(all) && setting !== all ? unknown : absent)
 
 /** `oauth.dpop.mode` and the like, each with its value; lists stay whole, but for those of records. */
 function flat(settings: unknown, prefix = '', into = new Map<string, string>()): ReadonlyMap<string, string> {
+  if (prefix === '' && isRecord(settings) && settings.cut === true)
+    return into.set(all, `too long for a record, SHA-256 ${said(settings.sha256)}`)
   const isList = Array.isArray(settings) && settings.some(isRecord)
   if (isList || (isRecord(settings) && Object.keys(settings).length > 0)) {
     for (const [name, value] of Object.entries(settings as object))
-      flat(value, prefix === '' ? name : `${prefix}.${name}`, into)
-  } else if (prefix !== '') into.set(prefix, said(settings))
+      flat(value, whole(prefix === '' ? name : `${prefix}.${name}`), into)
+  } else if (prefix !== '') into.set(prefix, whole(settings))
   return into
+}
+
+/** A setting's name, or what it says; two that differ only behind where they are cut do not look the same. */
+function whole(text: unknown): string {
+  const shown = said(text)
+  return shown.endsWith('…') ? `${shown} (SHA-256 ${sha256(JSON.stringify(text))})` : shown
 }
 
 const maxNamed = 10

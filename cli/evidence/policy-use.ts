@@ -22,6 +22,8 @@ interface Deciding {
   readonly digest: string
   readonly before: string | undefined
   readonly sinceMs: number
+  /** All that have decided there. */
+  readonly all: Set<string>
 }
 
 /** A call that was decided before a change may be on record after it: that is no change back. */
@@ -220,10 +222,11 @@ export class PolicyUse {
     if (now?.digest === digest) return
     if (now?.before === digest && timeMs - now.sinceMs < underWayMs) return
     if (!now && this.#deciding.size >= maxKinds) return
-    this.#deciding.set(key, { digest, before: now?.digest, sinceMs: timeMs })
+    const all = now?.all ?? new Set()
+    const again = all.has(digest) ? 'yes' : ''
+    this.#deciding.set(key, { digest, before: now?.digest, sinceMs: timeMs, all: all.add(digest) })
     if (!now || when !== 'within') return
     this.#changed.add(seen)
-    const again = this.#uses.has(keyOf(route, digest)) ? 'yes' : ''
     if (this.#changes.length < maxRecords)
       this.#changes.push({
         ...{ time: timeText(time), node, route, version_before: now.digest, version: digest, again },

@@ -11,8 +11,12 @@ export interface Checkpoint {
 /** A log's name: one for each start of a plugin server on a node. */
 export const originOf = (node: string, boot: string): string => `${nodeKeyName(node)}/${boot}`
 
+/** As long as a host's name can be. It stands in every record, and twice in a checkpoint, whose line is bounded (lib/audit/verify-log.ts). */
+const maxNameBytes = 255
+
 /** Can a node be called so? No character of it is one that records spell out (lib/audit/chain.ts): its keys would have another name. */
-export const isNodeName = (node: string): boolean => isKeyName(node) && !/[/\p{C}]/u.test(node)
+export const isNodeName = (node: string): boolean =>
+  isKeyName(node) && !/[/\p{C}]/u.test(node) && Buffer.byteLength(node) <= maxNameBytes
 
 /** What a node's own key is called. @param node as `isNodeName` has it */
 export const nodeKeyName = (node: string): string => `kong-mcp-suite/${node}`

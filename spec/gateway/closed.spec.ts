@@ -97,7 +97,7 @@ describe.skipIf(skipReason)('a route', () => {
       async () => (await readAllRecords(gateway.auditDir)).filter(({ route }) => route === 'jira'),
       (all) => all.filter(({ type }) => type === 'outcome' || type === 'list').length >= 2,
     )
-    const types = records.map(({ type, plugin }) => [type, plugin].filter((one) => one !== undefined).join(' '))
+    const types = records.map(({ type, plugin }) => (typeof plugin === 'string' ? `${type} ${plugin}` : type))
     for (const name of ['oauth', 'jsonrpc', 'rbac', 'audit', 'tools-filter', 'upstream'])
       expect(types.filter((type) => type === `configuration mcp-${name}`)).toHaveLength(1)
     expect(types.filter((type) => !type.startsWith('configuration')).sort()).toEqual([

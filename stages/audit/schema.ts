@@ -25,7 +25,7 @@ export const auditSchema = [
   { route_name: { type: 'string', len_min: 1 } },
   // What records call the MCP server behind it; default: in mcp-gateway its Upstream's name, in mcp-audit they do not name it.
   { upstream_name: { type: 'string', len_min: 1 } },
-  // What records and checkpoints call this node; default: the host's name. No white space, no plus, no slash.
+  // What records and checkpoints call this node; default: the host's name. No white space, no plus, no slash, at most 255 bytes.
   { node: { type: 'string', len_min: 1, match: '^[^%s+/]+$', referenceable: true } },
   // The node's own key, Ed25519 in PKCS #8 PEM; default: one is made and kept in the directory.
   { node_key: { type: 'string', len_min: 1, referenceable: true, encrypted: true } },

@@ -50,7 +50,7 @@ function recorderOf(config: AuditConfig, runtime: Runtime, route: string): Recor
   const node = config.node ?? hostname()
   if (!isNodeName(node))
     throw new Error(
-      `\`node\` may have no white space, no plus, no slash and nothing invisible: ${JSON.stringify(node)}`,
+      `\`node\` may have no white space, no plus, no slash and nothing invisible, and at most 255 bytes: ${JSON.stringify(node)}`,
     )
   return runtime.recorders.register(route, {
     directory,

@@ -3,6 +3,7 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSyn
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { CursorFile } from '../../../adapters/ship/cursor.ts'
+import { TrailFiles } from '../../../adapters/ship/trail-files.ts'
 import { eventually } from '../../support/eventually.ts'
 import { HttpReceiver, ndjson } from '../../support/siem/http-receiver.ts'
 import { quick, shipHere, shipOnce, Workplace } from '../../support/siem/shipper.ts'
@@ -49,6 +50,61 @@ describe('what is sent', () => {
     trail.append(2)
     await shipOnce(place, sinks)
     expect(numbers()).toEqual(range(1, 7))
+  })
+
+  it.each([
+    { note: 'when it goes on where it was left', keep: ['file', 'offset', 'boot', 'seq'] },
+    { note: 'over a state that says no numbers of the files that were left', keep: ['file', 'offset'] },
+  ])('is nothing twice, and all of it, $note', async ({ keep }) => {
+    const sent: string[] = []
+    const old = new TrailOnDisk(place.trail, 1_000)
+    sent.push(...old.append(2))
+    old.rotate()
+    sent.push(...old.append(2))
+    const young = new TrailOnDisk(place.trail, 2_000)
+    sent.push(...young.append(2))
+    await shipOnce(place, sinks)
+    const left = place.jsonl('lines.left.jsonl').map((end) => `${JSON.stringify(end, keep)}\n`)
+    expect(left).toHaveLength(2)
+    writeFileSync(join(place.state, 'lines.left.jsonl'), left.join(''))
+    sent.push(...old.append(1), ...young.append(1))
+    young.rotate()
+    sent.push(...young.append(1), ...new TrailOnDisk(place.trail, 3_000).append(1))
+    for (let again = 0; again < 2; again++)
+      expect((await shipOnce(place, sinks)).of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
+    const lines = receiver.got.flatMap(({ body }) => body.toString('utf8').trimEnd().split('\n'))
+    expect(lines.toSorted()).toEqual(sent.toSorted())
+  })
+
+  it('is, from the first file that has any, what was read and has to be read again', async () => {
+    const [late, busy] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    const files = new TrailFiles(place.trail, Date.now)
+    const read = new Map<string, number>()
+    let current: string | undefined
+    const readAll = async (): Promise<string[]> => {
+      const found: string[] = []
+      for (;;) {
+        const piece = await files.next(read, current, 1_000_000, 100)
+        if (!piece) return found
+        current = piece.file
+        read.set(piece.file, piece.lines.at(-1)?.end ?? 0)
+        found.push(piece.file)
+      }
+    }
+    late.append(1)
+    busy.append(1)
+    await readAll()
+    const [first, confirmed] = [busy.file, new Map(read)]
+    busy.append(1)
+    busy.rotate()
+    busy.append(1)
+    expect(await readAll()).toEqual([first, busy.file])
+    files.rewind()
+    read.clear()
+    for (const [file, end] of confirmed) read.set(file, end)
+    current = late.file
+    expect(await readAll()).toEqual([first, busy.file])
+    await files.close()
   })
 
   it('is what comes while it runs: new lines, new segments, a new start', async () => {
@@ -142,6 +198,26 @@ describe('what is sent', () => {
     const boots = ndjson(receiver.got).map(({ boot }) => boot as string)
     expect(boots.filter((boot) => boot === old.boot)).toHaveLength(2)
     expect(boots.lastIndexOf(old.boot)).toBeLessThan(40)
+  })
+
+  it('is that also where it waits a little for a batch worth a request', async () => {
+    const [old, young] = [new TrailOnDisk(place.trail, 1_000), new TrailOnDisk(place.trail, 2_000)]
+    old.append(1)
+    young.append(1)
+    let nowMs = Date.now()
+    receiver.reply = () => {
+      if (receiver.got.length === 2) old.append(1)
+      young.append(1)
+      nowMs += 10_000
+      return { status: 200 }
+    }
+    const shipper = shipHere(place, [{ ...sinks[0], batch: { linger_ms: 10 } }], { nowMs: () => nowMs })
+    await eventually(
+      () => Promise.resolve(receiver.got.length),
+      (count) => count > 20,
+    )
+    await shipper.stop()
+    expect(ndjson(receiver.got).filter(({ boot }) => boot === old.boot)).toHaveLength(2)
   })
 
   it('is a record of 64 KiB and more as well', async () => {
@@ -282,7 +358,7 @@ describe('nothing is passed over: sending stops, loudly', () => {
     old.rotate()
     old.append(1)
     const { of } = await shipOnce(place, sinks)
-    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
     expect(numbers()).toEqual([1, 2, 1, 2, 3])
   })
 
@@ -296,7 +372,7 @@ describe('nothing is passed over: sending stops, loudly', () => {
     const previous = { file: young.file, boot: young.boot, seq: 2, last: '', torn_bytes: 0 }
     new TrailOnDisk(place.trail, 3_000).append(1, { type: 'start', previous })
     const { of } = await shipOnce(place, sinks)
-    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0, last_error: null } })
+    expect(of('lines')).toMatchObject({ ended: 'done', status: { records_behind: 0 } })
     expect(numbers()).toEqual([1, 2, 1, 2, 3, 1])
   })
 
@@ -392,6 +468,16 @@ describe('nothing is passed over: sending stops, loudly', () => {
     const bent = bend(JSON.parse(place.read('lines.cursor.json')) as object)
     writeFileSync(join(place.state, 'lines.cursor.json'), typeof bent === 'string' ? bent : JSON.stringify(bent))
     await expect(shipHere(place, sinks, { giveUpMs: 1_000 }).ended).rejects.toThrow(/lines\.cursor\.json is no cursor/)
+  })
+
+  it('a number that no record has is sent as it is, and a cursor behind it is one', async () => {
+    const trail = new TrailOnDisk(place.trail)
+    trail.append(1)
+    trail.append(1, { seq: -7 })
+    await shipOnce(place, sinks)
+    trail.append(1)
+    await shipOnce(place, sinks)
+    expect(numbers()).toEqual([1, -7, 3])
   })
 
   it('a number that is missing inside of a file is said, and the rest is sent', async () => {

@@ -323,6 +323,23 @@ describe('a policy that comes back', () => {
     ])
     expect((await manifest()).observations.join('\n')).toContain('The policy changed 2 times')
   })
+
+  it('has not come back where another node was given it first', async () => {
+    const other = await trailFolder()
+    for (const [directory, node] of [
+      [trail, 'node-1'],
+      [other, 'node-2'],
+    ] as const) {
+      // prettier-ignore
+      const days = ['a', 'b'].map((letter) => [
+        denial(bob, 'get_issue', 'tool_not_granted', { policy: policyDigest(letter) }),
+      ])
+      await daysOfTrail(directory, '2026-10-02', days, node)
+    }
+    await evidence('--dir', other, '--key', join(other, 'node.vkey'))
+    const rows = await csv('policy-changes.csv')
+    expect(rows.map(({ node, again }) => [node, again])).toEqual([['node-1', ''], ['node-2', '']]) // prettier-ignore
+  })
 })
 
 describe('calls over a limit behind the policy', () => {
@@ -888,6 +905,51 @@ describe('exceptions', () => {
     expect(observations).toContain(
       'Nodes differ in settings at the end of the period: mcp-audit clear_arguments on jira.',
     )
+  })
+
+  it('show a setting that changed behind where it is cut as a change', async () => {
+    const names = Array.from({ length: 100 }, (_, at) => `argument-${at}`)
+    const audit = (clear: readonly string[]): AuditEvent => ({
+      type: 'configuration',
+      ...{ route: 'jira', event: 'in_force', plugin: 'mcp-audit', settings: { clear_arguments: clear } },
+    })
+    await daysOfTrail(trail, '2026-10-02', [[audit(names)], [audit([...names, 'password'])]])
+    await evidence()
+    const [change, ...more] = await csv('configuration-changes.csv')
+    expect([change?.setting, more]).toEqual(['clear_arguments', []])
+    expect(change?.before).not.toBe(change?.after)
+  })
+
+  it('show settings that nobody would give such names, and in no more than their place', async () => {
+    const settings = JSON.parse(
+      `{"__proto__":{"a":1},"=cmd|x":"<b>","${'long'.repeat(10_000)}":{"a":1,"b":2}}`,
+    ) as object
+    const told = { type: 'configuration', route: 'jira', event: 'in_force', plugin: 'mcp-audit' } as const
+    await daysOfTrail(trail, '2026-10-02', [[{ ...told, settings: settings as never }]])
+    await evidence()
+    const rows = await csv('configuration.csv')
+    expect(rows.map(({ setting, at_end: end }) => [setting?.slice(0, 12), end])).toEqual([
+      ["'=cmd|x", '<b>'],
+      ['__proto__.a', '1'],
+      ['longlonglong', '1'],
+      ['longlonglong', '2'],
+    ])
+    expect(Math.max(...rows.map(({ setting = '' }) => setting.length))).toBeLessThan(700)
+  })
+
+  it('do not take settings that were too long for a record for settings that nobody has made', async () => {
+    const oauth = (issuers: readonly string[]): AuditEvent => ({
+      type: 'configuration',
+      ...{ route: 'jira', event: 'in_force', plugin: 'mcp-oauth', settings: { bind_sessions: true, issuers } },
+    })
+    const many = Array.from({ length: 3_000 }, (_, at) => `https://idp-${at}.example`)
+    await daysOfTrail(trail, '2026-10-02', [[oauth(['https://idp.example'])], [oauth(many)]])
+    await evidence()
+    expect(await csv('configuration-changes.csv')).toMatchObject([
+      { setting: 'bind_sessions', before: 'true', after: '(not known)' },
+      { setting: 'issuers', before: '["https://idp.example"]', after: '(not known)' },
+      { setting: '(all)', before: '(not set)', after: expect.stringMatching(/^too long for a record, SHA-256 /) },
+    ])
   })
 
   it('tell of a log that somebody outside has seen and that is gone', async () => {

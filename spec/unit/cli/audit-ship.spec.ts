@@ -80,6 +80,15 @@ describe('kmcp audit ship', () => {
     expect((await run('--once')).out).toBe('lines: everything was sent, 1 records now, 0 left\n')
   })
 
+  it('--status says what is known where the trail cannot be read', async () => {
+    const { code, out, err } = await run('--status')
+    expect([code, out, err]).toEqual([
+      1,
+      expect.stringMatching(/lines +https +not running +unknown +unknown +unknown +-/),
+      expect.stringMatching(/lines: the lag cannot be measured: ENOENT/),
+    ])
+  })
+
   it('a file a sink names that cannot be read is named with its sink', async () => {
     new TrailOnDisk(place.trail).append(1)
     write({ url: 'https://127.0.0.1:1', ca_file: '/nowhere/ca.pem' })
@@ -157,6 +166,11 @@ describe('kmcp audit ship', () => {
       note: 'two things at once',
       args: ['audit', 'ship', '--config', 'x', '--once', '--status'],
       err: /say one of --once, --status/,
+    },
+    {
+      note: 'two configurations',
+      args: ['audit', 'ship', '--config', 'x', '--config', 'y'],
+      err: /--config was given twice/,
     },
     {
       note: 'a patience of nothing',

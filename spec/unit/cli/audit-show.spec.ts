@@ -1,12 +1,14 @@
 /** The trail as a table: one row a call, with what came back. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import { auditTable, rowsOf } from '../../../cli/audit-rows.ts'
 import { printRows } from '../../../cli/print-rows.ts'
-import { trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
+import { eventually } from '../../support/eventually.ts'
+import { segmentsOf, trailFolder, trailIn, writtenTrail } from '../../support/trails.ts'
 import { kmcp, root } from './run-kmcp.ts'
 
 const call = { type: 'admission', call: 'c', route: 'jira', decision: { rule: 'jira:read' } }
@@ -78,7 +80,9 @@ describe('kmcp audit show', () => {
     const trail = trailIn(folder)
     await trail.append({ type: 'admission', call: 'slow', tool: 'slow' })
     const args = [join(root, 'cli', 'main.ts'), 'audit', 'show', '--dir', folder, '--last', '2', '--follow']
-    const show = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const show = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let said = ''
+    show.stderr.on('data', (data: Buffer) => (said += data.toString()))
     try {
       const lines = createInterface({ input: show.stdout })[Symbol.asyncIterator]()
       const next = async (): Promise<string> => String((await lines.next()).value)
@@ -87,6 +91,11 @@ describe('kmcp audit show', () => {
       await trail.append({ type: 'outcome', call: 'slow', http_status: 201 })
       await trail.append({ type: 'denial', call: 'next', reason: 'rule_denied' })
       expect((await next()) + (await next())).toMatch(/slow.* 201.*denial: rule_denied/)
+      await appendFile(join(folder, (await segmentsOf(folder)).at(-1) ?? ''), 'no record\n')
+      await eventually(
+        () => Promise.resolve(said),
+        (all) => all.includes('1 line is no record'),
+      )
     } finally {
       show.kill()
       await once(show, 'close')

@@ -5,12 +5,18 @@ const root = Buffer.alloc(32, 7)
 const encoded = root.toString('base64')
 
 describe('a node’s name', () => {
-  it.each(['node-1', 'gateway.example', 'é', '節点'])('may be %j', (name) => expect(isNodeName(name)).toBe(true))
+  it.each(['node-1', 'gateway.example', 'é', '節点', 'n'.repeat(255)])('may be %j', (name) =>
+    expect(isNodeName(name)).toBe(true),
+  )
 
   it.each(['', 'a b', 'a+b', 'a/b', 'a\nb', 'a\u00a0b', 'a\u200bb', 'a\ufeffb', 'a\u202eb', 'a\ud800b', 'a\u0085b'])(
     'may not be %j: what is on record of it, or of its keys, would be another name',
     (name) => expect(isNodeName(name)).toBe(false),
   )
+
+  it('has at most 255 bytes: a checkpoint with a name of thousands would be longer than its readers take', () => {
+    expect(isNodeName('é'.repeat(128))).toBe(false)
+  })
 })
 
 describe('T27 a checkpoint', () => {
