@@ -17,7 +17,7 @@ import { KongPort } from './port.ts'
  * A stage before it has a configuration.
  *
  * @property prepare makes the stage; throws an Error for a configuration that cannot work, and says what to change.
- *                   `route` names the place the configuration is attached to
+ *                   `route` names the route it is run for (`routeOf`)
  */
 export interface StageDefinition<C> {
   readonly name: StageName
