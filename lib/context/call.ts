@@ -72,7 +72,7 @@ export interface Admission {
  * @property startedMs   wall clock, milliseconds since the Unix epoch
  * @property startedMono monotonic clock, milliseconds
  * @property stages      the stages that have run, in order
- * @property route       the place the first plugin's configuration is attached to
+ * @property route       the one it came in on, as `routeOf` names it
  * @property circumstances what decisions need to know of the moment
  * @property directory   what a directory was asked for, and how old its answer is
  * @property askOutside  the decision point's word on entries of a list, where there is one
